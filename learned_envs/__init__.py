@@ -1,0 +1,1 @@
+"""Worlds to dream: Gymnasium environments whose `step()` is a small world model."""

@@ -1,0 +1,88 @@
+"""What the library needs to know of a world: its real env, its actions, how to act in it, its models."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+
+if TYPE_CHECKING:
+    from learned_envs.data.episode import Episode
+    from learned_envs.models.world_model import WorldModelConfig
+    from learned_envs.training.recipe import Recipe
+
+
+class Behaviour(Protocol):
+    """A batch of scripted players. Row i acts by its own rules and its own random generator."""
+
+    def __call__(self, observation: np.ndarray, first: np.ndarray) -> np.ndarray:
+        """Chooses actions.
+
+        Args:
+            observation: (n, H, W, 3) uint8, the current frames.
+            first: (n,) bool, True where the frame begins an episode.
+
+        Returns:
+            (n, ...) actions.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """One world, real and dreamed.
+
+    Attributes:
+        name: As the command line spells it, e.g. `breakout`.
+        id_suffix: As the ids spell it, e.g. `Breakout` in `Dream-Breakout-v0`.
+        fps: Ticks a second for people.
+        max_episode_steps: Steps after which both ids truncate.
+        observation_space: Of one row; equal for the real and the dreamed env.
+        action_space: Of one row; equal for the real and the dreamed env.
+        action_names: A name for each discrete action, or for each component of a Box.
+        idle_action: What a player who does nothing sends.
+        real: Import path of the real env's class, or None where there is none.
+        real_vector: Import path of its natively batched form.
+        behaviours: Scripted players by name, with their weights in recordings.
+        make_behaviour: Players for rows; row i plays `names[i]`, seeded with `seeds[i]`.
+        reset_options: Options of `reset` that a behaviour's episodes begin with, or None.
+        events: Counts the named events of a recorded episode.
+        presets: Model configurations by name.
+        recipes: Training configurations by preset name.
+    """
+
+    name: str
+    id_suffix: str
+    fps: int
+    max_episode_steps: int
+    observation_space: gym.spaces.Box
+    action_space: gym.Space[Any]
+    action_names: tuple[str, ...]
+    idle_action: Any
+    real: str | None
+    real_vector: str | None
+    behaviours: Mapping[str, float]
+    make_behaviour: Callable[[Sequence[str], Sequence[int]], Behaviour]
+    reset_options: Callable[[str, np.random.Generator], dict[str, Any] | None]
+    events: Callable[[Episode], dict[str, int]]
+    presets: Mapping[str, Callable[[], WorldModelConfig]] = field(default_factory=dict)
+    recipes: Mapping[str, Callable[[], Recipe]] = field(default_factory=dict)
+
+    def make_real(self, **kwargs: Any) -> gym.Env[Any, Any]:
+        """Builds the real env, without a time limit."""
+        return _imported(self.real, self.name)(**kwargs)
+
+    def make_real_vec(self, num_envs: int, **kwargs: Any) -> gym.vector.VectorEnv[Any, Any, Any]:
+        """Builds the natively batched real env."""
+        return _imported(self.real_vector, self.name)(num_envs, **kwargs)
+
+
+def _imported(path: str | None, world: str) -> Callable[..., Any]:
+    if path is None:
+        raise ValueError(f"world {world!r} has no real environment: only its dream can be played")
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

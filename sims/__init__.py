@@ -1,0 +1,1 @@
+"""Ground truth: simulators that learned worlds are trained on, as Gymnasium environments."""

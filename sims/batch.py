@@ -1,0 +1,186 @@
+"""The bookkeeping of a natively batched Gymnasium environment: time limits, autoreset modes, resets.
+
+A subclass holds n worlds as arrays and says how rows start, advance and are observed; everything
+that Gymnasium's vector API asks for on top of that is here, once, for simulators and for dreams.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+
+class BatchEnv(VectorEnv[Any, Any, Any]):
+    """A `VectorEnv` whose rows live in one batch instead of in n environments.
+
+    Args:
+        num_envs: Rows in the batch, at least 1.
+        observation_space: Space of one row's observation.
+        action_space: Space of one row's action.
+        max_episode_steps: Steps after which a row is truncated, or None for no limit.
+        autoreset_mode: `NEXT_STEP`, `SAME_STEP` or `DISABLED` (an `AutoresetMode` or its value).
+        metadata: The class's render metadata; the autoreset mode is added to a copy of it.
+
+    Raises:
+        ValueError: If `num_envs` or `max_episode_steps` is below 1.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        *,
+        observation_space: gym.Space[Any],
+        action_space: gym.Space[Any],
+        max_episode_steps: int | None,
+        autoreset_mode: AutoresetMode | str,
+        metadata: dict[str, Any],
+    ):
+        if num_envs < 1:
+            raise ValueError(f"`num_envs` (={num_envs}) must be at least 1")
+        if max_episode_steps is not None and max_episode_steps < 1:
+            raise ValueError(
+                f"`max_episode_steps` (={max_episode_steps}) must be at least 1, or None"
+            )
+        self.num_envs = num_envs
+        self.single_observation_space = observation_space
+        self.single_action_space = action_space
+        self.observation_space = batch_space(observation_space, num_envs)
+        self.action_space = batch_space(action_space, num_envs)
+        self.max_episode_steps = max_episode_steps
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {**metadata, "autoreset_mode": self.autoreset_mode}
+        self._elapsed = np.zeros(num_envs, np.int64)
+        self._ended = np.ones(num_envs, bool)
+        self._started = False
+
+    @abstractmethod
+    def _start(
+        self, rows: np.ndarray, seeds: Sequence[int | None], options: dict[str, Any]
+    ) -> None:
+        """Begins an episode in `rows` (m,) int64; `seeds[j]`, if given, reseeds `rows[j]`."""
+
+    @abstractmethod
+    def _advance(
+        self, actions: Any, rows: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+        """Steps the rows where `rows` (n,) bool holds; returns reward, terminated (n,) and info."""
+
+    @abstractmethod
+    def _observe(self) -> Any:
+        """Returns the batch of observations, in memory of its own."""
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begins episodes in all rows, or in those of `options["reset_mask"]` (n,) bool.
+
+        Args:
+            seed: None, an int (row i is seeded with seed + i), or one int or None a row.
+            options: The single environment's reset options, applied to every row that is reset;
+                `options["rows"]`, a dict from row to options, overrides them for single rows.
+
+        Returns:
+            The batch of observations and an info dict.
+
+        Raises:
+            ValueError: If seeds or mask do not have one entry a row, or the mask selects none.
+        """
+        options = dict(options or {})
+        mask = _reset_mask(options.pop("reset_mask", None), self.num_envs)
+        seeds = _row_seeds(seed, self.num_envs)
+        rows = np.flatnonzero(mask)
+        self._start(rows, [seeds[i] for i in rows], options)
+        self._elapsed[rows] = 0
+        self._ended[rows] = False
+        self._started = not self._ended.any() or self._started
+        return self._observe(), {}
+
+    def step(
+        self, actions: Any
+    ) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Steps every row by one tick; see `gymnasium.vector.VectorEnv.step`.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset, or, with autoreset disabled, when
+                a row has ended and was not reset.
+            ValueError: If the actions' shape is not that of the action space.
+        """
+        if not self._started:
+            raise gym.error.ResetNeeded("step() was called before reset(): call reset() first")
+        live = ~self._ended
+        if not live.all() and self.autoreset_mode is AutoresetMode.DISABLED:
+            raise gym.error.ResetNeeded(
+                f"rows {np.flatnonzero(~live).tolist()} have ended: reset them with "
+                "options={'reset_mask': mask} before stepping"
+            )
+        restart = np.flatnonzero(~live)
+        if restart.size:
+            self._start(restart, [None] * restart.size, {})
+        reward, terminated, info = self._advance(self._checked(actions), live)
+        self._elapsed = np.where(live, self._elapsed + 1, 0)
+        truncated = np.zeros(self.num_envs, bool)
+        if self.max_episode_steps is not None:
+            truncated = live & (self._elapsed >= self.max_episode_steps)
+        self._ended = terminated | truncated
+        observation = self._observe()
+        ended = np.flatnonzero(self._ended)
+        if ended.size and self.autoreset_mode is AutoresetMode.SAME_STEP:
+            info |= _final_rows(observation, info, ended, self.num_envs)
+            self._start(ended, [None] * ended.size, {})
+            self._elapsed[ended] = 0
+            self._ended[ended] = False
+            observation = self._observe()
+        return observation, reward, terminated, truncated, info
+
+    def _checked(self, actions: Any) -> Any:
+        shape = getattr(actions, "shape", None)
+        if shape is None:
+            actions = np.asarray(actions)
+            shape = actions.shape
+        if tuple(shape) != self.action_space.shape:
+            raise ValueError(
+                f"actions of shape {tuple(shape)} were given, expected {self.action_space.shape}: "
+                f"one action of {self.single_action_space} for each of {self.num_envs} rows"
+            )
+        return actions
+
+
+def _row_seeds(seed: int | Sequence[int | None] | None, count: int) -> list[int | None]:
+    if seed is None:
+        return [None] * count
+    if isinstance(seed, int | np.integer):
+        return [int(seed) + i for i in range(count)]
+    if len(seed) != count:
+        raise ValueError(f"{len(seed)} seeds were given for {count} rows: give one for each")
+    return list(seed)
+
+
+def _reset_mask(mask: np.ndarray | None, count: int) -> np.ndarray:
+    if mask is None:
+        return np.ones(count, bool)
+    mask = np.asarray(mask)
+    if mask.shape != (count,) or mask.dtype != np.bool_ or not mask.any():
+        raise ValueError(
+            f"`reset_mask` must be a bool array of shape ({count},) with at least one True, "
+            f"got dtype {mask.dtype}, shape {mask.shape}, {int(mask.sum())} rows selected"
+        )
+    return mask
+
+
+def _final_rows(
+    observation: Any, info: dict[str, Any], ended: np.ndarray, count: int
+) -> dict[str, Any]:
+    """Gymnasium's `final_obs` and `final_info` for the rows that were reset within the step."""
+    final = np.full(count, None, dtype=object)
+    mask = np.zeros(count, bool)
+    mask[ended] = True
+    for i in ended:
+        final[i] = observation[i]
+    return {"final_obs": final, "_final_obs": mask, "final_info": dict(info), "_final_info": mask}
