@@ -5,7 +5,7 @@ that Gymnasium's vector API asks for on top of that is here, once, for simulator
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -24,6 +24,10 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
         max_episode_steps: Steps after which a row is truncated, or None for no limit.
         autoreset_mode: `NEXT_STEP`, `SAME_STEP` or `DISABLED` (an `AutoresetMode` or its value).
         metadata: The class's render metadata; the autoreset mode is added to a copy of it.
+
+    Attributes:
+        autoreset_options: Gives the reset options of rows that autoreset restarts, as a dict from
+            row to options; None for the defaults.
 
     Raises:
         ValueError: If `num_envs` or `max_episode_steps` is below 1.
@@ -53,6 +57,7 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
         self.max_episode_steps = max_episode_steps
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**metadata, "autoreset_mode": self.autoreset_mode}
+        self.autoreset_options: Callable[[np.ndarray], dict[int, dict[str, Any]]] | None = None
         self._elapsed = np.zeros(num_envs, np.int64)
         self._ended = np.ones(num_envs, bool)
         self._started = False
@@ -122,7 +127,7 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
             )
         restart = np.flatnonzero(~live)
         if restart.size:
-            self._start(restart, [None] * restart.size, {})
+            self._restart(restart)
         reward, terminated, info = self._advance(self._checked(actions), live)
         self._elapsed = np.where(live, self._elapsed + 1, 0)
         truncated = np.zeros(self.num_envs, bool)
@@ -133,11 +138,15 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
         ended = np.flatnonzero(self._ended)
         if ended.size and self.autoreset_mode is AutoresetMode.SAME_STEP:
             info |= _final_rows(observation, info, ended, self.num_envs)
-            self._start(ended, [None] * ended.size, {})
+            self._restart(ended)
             self._elapsed[ended] = 0
             self._ended[ended] = False
             observation = self._observe()
         return observation, reward, terminated, truncated, info
+
+    def _restart(self, rows: np.ndarray) -> None:
+        options = {"rows": self.autoreset_options(rows)} if self.autoreset_options else {}
+        self._start(rows, [None] * rows.size, options)
 
     def _checked(self, actions: Any) -> Any:
         shape = getattr(actions, "shape", None)

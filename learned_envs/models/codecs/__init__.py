@@ -1,0 +1,1 @@
+"""Codecs: from frames to latents and back."""

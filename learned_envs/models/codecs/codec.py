@@ -1,0 +1,39 @@
+"""What every codec does, and the two conversions between frames and images."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from learned_envs.models.lattice import Lattice
+
+
+class Codec(nn.Module, ABC):
+    """Turns images (B, 3, H, W) in [-1, 1] into latents (B, C, h, w) and back.
+
+    Attributes:
+        latent_shape: (C, h, w).
+        lattice: The values latents are rounded to, or None where they are continuous.
+    """
+
+    latent_shape: tuple[int, int, int]
+    lattice: Lattice | None
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> Tensor:
+        """Encodes images (B, 3, H, W) in [-1, 1] as latents (B, C, h, w), on the lattice if any."""
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> Tensor:
+        """Decodes latents (B, C, h, w) to images (B, 3, H, W), nominally in [-1, 1]."""
+
+
+def to_images(frames: Tensor) -> Tensor:
+    """Turns frames (..., H, W, 3) uint8 into images (..., 3, H, W) float32 in [-1, 1]."""
+    return frames.movedim(-1, -3).float() / 127.5 - 1
+
+
+def to_frames(images: Tensor) -> Tensor:
+    """Turns images (..., 3, H, W) into frames (..., H, W, 3) uint8, clipped and rounded."""
+    pixels = torch.floor((images.clamp(-1, 1) + 1) * 127.5 + 0.5)
+    return pixels.to(torch.uint8).movedim(-3, -1)

@@ -1,0 +1,1 @@
+"""Families of dynamics: how the next latent follows from the state and the action."""

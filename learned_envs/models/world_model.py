@@ -1,0 +1,183 @@
+"""The world model: codec, dynamics and heads behind one pure step function.
+
+Training's closed loop, the dream environments, the exported graph, the server and the page all run
+`WorldModel.step`, with its sampler inside, so that defaults cannot differ between them.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from learned_envs.models.actions import DiscreteActions, VectorActions
+from learned_envs.models.codecs.codec import to_frames, to_images
+from learned_envs.models.codecs.identity import IdentityConfig
+from learned_envs.models.configuration import configuration
+from learned_envs.models.dynamics.dynamics import Noise, NoiseSpec, Prediction, State
+from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
+from learned_envs.models.heads import HeadsConfig
+
+CodecConfig = IdentityConfig
+DynamicsConfig = SparseEditorConfig
+
+
+@configuration
+class WorldModelConfig:
+    """Everything needed to build a `WorldModel`.
+
+    Attributes:
+        image_size: (H, W) of the frames.
+        actions: How actions are encoded.
+        codec: Which codec.
+        dynamics: Which family of dynamics.
+        heads: Reward and termination, or None where the world has neither.
+    """
+
+    image_size: tuple[int, int]
+    actions: DiscreteActions | VectorActions
+    codec: CodecConfig
+    dynamics: DynamicsConfig
+    heads: HeadsConfig | None = None
+
+    def build(self) -> "WorldModel":
+        """Builds the model with random weights."""
+        return WorldModel(self)
+
+
+class WorldModel(nn.Module):
+    """A world that can be stepped.
+
+    Attributes:
+        config: What it was built from.
+        noise_spec: The noise that one step consumes, by name, for one row.
+        state_spec: Shapes of the state's tensors, for one row.
+    """
+
+    def __init__(self, config: WorldModelConfig):
+        super().__init__()
+        self.config = config
+        self.actions = config.actions
+        self.codec = config.codec.build(config.image_size)
+        self.dynamics = config.dynamics.build(self.codec.latent_shape, config.actions)
+        self.heads = config.heads.build(self.codec.latent_shape) if config.heads else None
+        latent, context = self.codec.latent_shape, self.dynamics.context
+        self.noise_spec = dict(self.dynamics.noise_spec)
+        if self.codec.lattice is not None and self.codec.lattice.rounding == "stochastic":
+            self.noise_spec["dither"] = NoiseSpec(latent, "uniform")
+        self.state_spec = {
+            "latents": (context, *latent),
+            "actions": (context - 1, self.actions.size),
+            **self.dynamics.state_spec,
+        }
+
+    @torch.no_grad()
+    def start(self, frames: Tensor, actions: Tensor) -> State:
+        """Makes a state from recorded history.
+
+        Args:
+            frames: (B, k, H, W, 3) uint8, oldest first, k >= 1. The last K are used; a shorter
+                history is padded by repeating its first frame with idle actions.
+            actions: (B, k - 1, ...) raw actions between those frames.
+
+        Raises:
+            ValueError: If the shapes do not fit the model or each other.
+        """
+        height, width = self.config.image_size
+        if frames.ndim != 5 or frames.shape[1] < 1 or frames.shape[2:] != (height, width, 3):
+            raise ValueError(
+                f"frames of shape {tuple(frames.shape)} were given, expected (B, k, {height}, "
+                f"{width}, 3) with k >= 1"
+            )
+        expected = (len(frames), frames.shape[1] - 1, *self.actions.shape)
+        if tuple(actions.shape) != expected:
+            raise ValueError(
+                f"actions of shape {tuple(actions.shape)} were given, expected {expected}: one "
+                "fewer than frames"
+            )
+        context = self.dynamics.context
+        frames = frames[:, -context:]
+        codes = self.actions.encode(actions[:, actions.shape[1] - (frames.shape[1] - 1) :])
+        latents = self.codec.encode(to_images(frames).flatten(0, 1))
+        return self.start_latents(latents.unflatten(0, frames.shape[:2]), codes)
+
+    def start_latents(self, latents: Tensor, codes: Tensor) -> State:
+        """Makes a state from latents (B, k, C, h, w) and encoded actions (B, k - 1, A), k <= K."""
+        missing = self.dynamics.context - latents.shape[1]
+        idle = self.actions.idle_code().to(latents.device).expand(len(latents), missing, -1)
+        first = latents[:, :1].expand(-1, missing, -1, -1, -1)
+        state = {
+            "latents": torch.cat([first, latents], 1),
+            "actions": torch.cat([idle, codes], 1),
+        }
+        for name, shape in self.dynamics.state_spec.items():
+            state[name] = latents.new_zeros(len(latents), *shape)
+        return state
+
+    def step(self, state: State, action: Tensor, noise: Noise) -> tuple[State, Prediction]:
+        """Dreams one step: pure, batched, traceable, differentiable.
+
+        Args:
+            state: From `start` or a step before.
+            action: (B, ...) raw actions, taking the newest frame to the next.
+            noise: As `noise_spec` says, with a leading batch axis.
+
+        Returns:
+            The next state, and the prediction, rounded to the lattice, with reward and termination.
+        """
+        code = self.actions.encode(action)
+        return self.advance(state, code, self.dynamics.predict(state, code, noise), noise)
+
+    def advance(
+        self, state: State, code: Tensor, prediction: Prediction, noise: Noise
+    ) -> tuple[State, Prediction]:
+        """Rounds a family's raw prediction, leaves unedited places alone, and moves the state on."""
+        previous, latent = state["latents"][:, -1], prediction.latent
+        if self.codec.lattice is not None:
+            latent = self.codec.lattice.round(latent, noise.get("dither"))
+        if prediction.edited is not None:
+            latent = torch.where(prediction.edited, latent, previous)
+        following = {
+            **prediction.state,
+            "latents": torch.cat([state["latents"][:, 1:], latent[:, None]], 1),
+            "actions": torch.cat([state["actions"][:, 1:], code[:, None]], 1),
+        }
+        reward = termination = None
+        if self.heads is not None:
+            reward, termination = self.heads(previous, latent)
+        return following, dataclasses.replace(
+            prediction, latent=latent, reward=reward, termination=termination
+        )
+
+    @torch.no_grad()
+    def render(self, state: State) -> Tensor:
+        """Decodes the newest latent to frames (B, H, W, 3) uint8."""
+        return to_frames(self.codec.decode(state["latents"][:, -1]))
+
+
+def draw_noise(
+    spec: dict[str, NoiseSpec], generators: Sequence[np.random.Generator]
+) -> dict[str, np.ndarray]:
+    """Draws one step's noise, row i from `generators[i]`: a dict of (B, ...) float32 arrays."""
+    draws: dict[str, np.ndarray] = {}
+    for name, item in spec.items():
+        draws[name] = np.stack(
+            [
+                generator.standard_normal(item.shape, np.float32)
+                if item.kind == "normal"
+                else generator.random(item.shape, np.float32)
+                for generator in generators
+            ]
+        )
+    return draws
+
+
+def training_noise(spec: dict[str, NoiseSpec], rows: int, device: torch.device) -> Noise:
+    """Draws one step's noise for `rows` rows from torch's global generator."""
+    return {
+        name: (torch.randn if item.kind == "normal" else torch.rand)(
+            rows, *item.shape, device=device
+        )
+        for name, item in spec.items()
+    }

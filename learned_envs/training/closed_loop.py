@@ -1,0 +1,141 @@
+"""Walking through a window of recorded steps, on true contexts or in the model's own footsteps."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from learned_envs.data.window import Window
+from learned_envs.models.codecs.codec import to_images
+from learned_envs.models.dynamics.dynamics import Noise, State, StepLoss
+from learned_envs.models.world_model import WorldModel, training_noise
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoopStep:
+    """One step of a batch of rows, ready for a backward pass.
+
+    Attributes:
+        loss: The dynamics' loss.
+        previous: (b, C, h, w), the true latent before the step.
+        target: (b, C, h, w), the true latent after it.
+        reward: (b,) true reward.
+        terminated: (b,) bool.
+        age: Mean number of steps since the rows were last set to the truth.
+    """
+
+    loss: StepLoss
+    previous: Tensor
+    target: Tensor
+    reward: Tensor
+    terminated: Tensor
+    age: float
+
+
+def closed_loop(
+    model: WorldModel, window: Window, *, resync: float, divergence: float, device: torch.device
+) -> Iterator[LoopStep]:
+    """Yields the loss of each step of a window.
+
+    A row continues from the model's own last prediction, until it is set back to the truth: with
+    probability `resync` at each step, when it is further than `divergence` from the truth, and at
+    the seams between episodes. With `resync` 1 this is teacher forcing.
+
+    Args:
+        model: What is trained; the loop reads its parameters anew at every step.
+        window: What really happened.
+        resync: Probability, in [0, 1].
+        divergence: Summed over the latent's places, averaged over its channels.
+        device: Where the model is.
+    """
+    truth = _Truth(model, window, device)
+    state = truth.state(0, np.arange(truth.rows))
+    age = np.zeros(truth.rows)
+    for t in range(truth.steps):
+        previous, target = truth.latent(t), truth.latent(t + 1)
+        distance = (state["latents"][:, -1] - previous).abs().mean(1).sum((1, 2)).cpu().numpy()
+        back = (torch.rand(truth.rows) < resync).numpy()
+        back |= ~truth.usable(t - 1) | ~(distance < divergence)
+        state = _replace(state, truth.state(t, np.flatnonzero(back)), np.flatnonzero(back))
+        age = np.where(back, 0, age + 1)
+        used = torch.from_numpy(np.flatnonzero(truth.usable(t))).to(device)
+        if not len(used):
+            continue
+        code = truth.code(t)
+        noise = training_noise(model.noise_spec, len(used), device)
+        now = {name: value[used] for name, value in state.items()}
+        loss = model.dynamics.loss(now, code[used], target[used], noise)
+        yield LoopStep(
+            loss=loss,
+            previous=previous[used],
+            target=target[used],
+            reward=truth.reward[used, t],
+            terminated=truth.terminated[used, t],
+            age=float(age.mean()),
+        )
+        following = _advanced(model, now, code[used], loss, noise)
+        state = _replace(state, following, used.cpu().numpy())
+
+
+@torch.no_grad()
+def _advanced(model: WorldModel, state: State, code: Tensor, loss: StepLoss, noise: Noise) -> State:
+    return model.advance(state, code, loss.prediction, noise)[0]
+
+
+def _replace(state: State, other: State, rows: np.ndarray) -> State:
+    """Returns `state` with `rows` taken from `other`, which holds just those rows."""
+    if len(rows) == len(state["latents"]):
+        return other
+    if not len(rows):
+        return state
+    index = torch.from_numpy(rows).to(state["latents"].device)
+    return {name: value.index_copy(0, index, other[name]) for name, value in state.items()}
+
+
+class _Truth:
+    """A window on the device, and the true states within it."""
+
+    def __init__(self, model: WorldModel, window: Window, device: torch.device):
+        self._model, self._device = model, device
+        self._frames = torch.from_numpy(window.observation).to(device)
+        self._codes = model.actions.encode(torch.from_numpy(window.action).to(device))
+        self.reward = torch.from_numpy(window.reward).to(device)
+        self.terminated = torch.from_numpy(window.terminated).to(device)
+        self.rows, self.steps = window.valid.shape
+        time = np.arange(self.steps + 1)
+        self._begin = np.maximum.accumulate(np.where(window.first, time, 0), axis=1)
+        begins_take = np.take_along_axis(window.first, self._begin, 1)
+        whole = time - self._begin >= model.dynamics.context - 1
+        self._usable = window.valid & (begins_take | whole)[:, :-1]
+        self._latents: dict[int, Tensor] = {}
+
+    def usable(self, t: int) -> np.ndarray:
+        """Rows (B,) whose step t is real and whose context at t is known."""
+        return self._usable[:, t] if t >= 0 else np.zeros(self.rows, bool)
+
+    def code(self, t: int) -> Tensor:
+        return self._codes[:, t]
+
+    @torch.no_grad()
+    def latent(self, t: int) -> Tensor:
+        """The true latent (B, C, h, w) of frame t; two are kept, since each is asked for twice."""
+        if t not in self._latents:
+            self._latents.pop(t - 2, None)
+            self._latents[t] = self._model.codec.encode(to_images(self._frames[:, t]))
+        return self._latents[t]
+
+    @torch.no_grad()
+    def state(self, t: int, rows: np.ndarray) -> State:
+        """The true state at frame t for `rows`, padded at the beginning of an episode."""
+        context = self._model.dynamics.context
+        index = np.maximum(t + np.arange(1 - context, 1), self._begin[rows, t][:, None])
+        row = torch.from_numpy(rows[:, None]).to(self._device)
+        frames = self._frames[row, torch.from_numpy(index).to(self._device)]
+        latents = self._model.codec.encode(to_images(frames.flatten(0, 1)))
+        padded = torch.from_numpy(index[:, 1:] == index[:, :-1]).to(self._device)
+        codes = self._codes[row, torch.from_numpy(index[:, :-1]).to(self._device)]
+        idle = self._model.actions.idle_code().to(self._device)
+        codes = torch.where(padded[..., None], idle, codes)
+        return self._model.start_latents(latents.unflatten(0, frames.shape[:2]), codes)
