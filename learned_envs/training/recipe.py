@@ -37,7 +37,7 @@ class Recipe:
     batch: int = 128
     window: int = 64
     learning_rate: float = 5e-4
-    warmup: int = 200
+    warmup: int = 500
     decay: float = 0.3
     weight_decay: float = 1e-4
     clip: float = 1.0

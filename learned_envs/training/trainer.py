@@ -103,7 +103,8 @@ class Trainer:
             self._round_end(self.step, self.average)
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self._device.type, dtype=torch.bfloat16)
+        # The cache would keep serving the weights of the first step inside the context.
+        return torch.autocast(self._device.type, dtype=torch.bfloat16, cache_enabled=False)
 
     def _update(self, item: LoopStep) -> None:
         recipe = self._recipe

@@ -120,7 +120,8 @@ class SparseEditor(Dynamics):
             nn.ReLU(),
             nn.Conv2d(config.head, (channels + 1) * config.patch**2, 1),
         )
-        with torch.no_grad():  # begin by marking little as changed
+        with torch.no_grad():  # begin by writing mid-grey and marking little as changed
+            self.write[2].weight.mul_(0.1)
             self.write[2].bias[channels * config.patch**2 :].fill_(-3.0)
 
     def predict(self, state: State, action: Tensor, noise: Noise) -> Prediction:
@@ -147,7 +148,8 @@ class SparseEditor(Dynamics):
                 ],
                 dim=1,
             )
-            credit = (-errors / self.config.temperature + prior.log_softmax(1)).softmax(1)
+            # Without the prior in it: with it, one choice would take all before they differ.
+            credit = (-errors / self.config.temperature).softmax(1)
             cumulative = credit.cumsum(1)[:, :-1]
             chosen = (noise["choice"] >= cumulative).sum(1)
         values, mask = self._write(features, self._one_hot(chosen))
@@ -178,7 +180,8 @@ class SparseEditor(Dynamics):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Features (B, F, gh, gw), log-odds of the choices (B, n) and log error expected (B,)."""
         told = torch.cat([state["actions"].flatten(1), action, level], 1)
-        x = self.stem(latents.flatten(1, 2).contiguous(memory_format=torch.channels_last))
+        seen = torch.cat([latents[:, 1:] - latents[:, :-1], latents[:, -1:]], 1).flatten(1, 2)
+        x = self.stem(seen.contiguous(memory_format=torch.channels_last))
         x = x + (self.condition(told)[:, :, None, None] + self.position).to(x.dtype)
         kept = []
         for i, blocks in enumerate(self.encoder):
