@@ -19,6 +19,8 @@ from learned_envs.models.dynamics.dynamics import Noise, NoiseSpec, Prediction, 
 from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
 from learned_envs.models.heads import HeadsConfig
 
+DOUBT_LEVELS = 1000
+
 CodecConfig = IdentityConfig
 DynamicsConfig = SparseEditorConfig
 
@@ -51,6 +53,8 @@ class WorldModel(nn.Module):
 
     Attributes:
         config: What it was built from.
+        surprises: (1000,) sorted, the surprise of held-out real one-step predictions; a step's doubt
+            is its quantile among them.
         noise_spec: The noise that one step consumes, by name, for one row.
         state_spec: Shapes of the state's tensors, for one row.
     """
@@ -62,6 +66,7 @@ class WorldModel(nn.Module):
         self.codec = config.codec.build(config.image_size)
         self.dynamics = config.dynamics.build(self.codec.latent_shape, config.actions)
         self.heads = config.heads.build(self.codec.latent_shape) if config.heads else None
+        self.surprises = nn.Buffer(torch.zeros(DOUBT_LEVELS))
         latent, context = self.codec.latent_shape, self.dynamics.context
         self.noise_spec = dict(self.dynamics.noise_spec)
         if self.codec.lattice is not None and self.codec.lattice.rounding == "stochastic":
@@ -146,8 +151,9 @@ class WorldModel(nn.Module):
         reward = termination = None
         if self.heads is not None:
             reward, termination = self.heads(previous, latent)
+        doubt = (prediction.surprise[:, None] > self.surprises).float().mean(1)
         return following, dataclasses.replace(
-            prediction, latent=latent, reward=reward, termination=termination
+            prediction, latent=latent, reward=reward, termination=termination, doubt=doubt
         )
 
     @torch.no_grad()

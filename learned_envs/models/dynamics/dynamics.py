@@ -26,6 +26,7 @@ class Prediction:
         latent: (B, C, h, w), the next latent.
         edited: (B, 1, h, w) bool, the places that were rewritten, or None for all.
         surprise: (B,), larger where the model expects to be further from the truth.
+        doubt: (B,) in [0, 1], the quantile of `surprise` among real one-step predictions.
         reward: (B,).
         termination: (B,) probability that the episode ends with this step.
         metadata: The game's own variables, by name.
@@ -35,6 +36,7 @@ class Prediction:
     latent: Tensor
     surprise: Tensor
     edited: Tensor | None = None
+    doubt: Tensor | None = None
     reward: Tensor | None = None
     termination: Tensor | None = None
     metadata: dict[str, Tensor] = field(default_factory=dict)
