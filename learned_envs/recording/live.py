@@ -1,30 +1,38 @@
 """Endless windows straight from a world's batched simulator, with nothing written to disk."""
 
-from collections.abc import Iterator
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from learned_envs.data.window import Window
+from learned_envs.recording.cast import Cast, behaviour_weights
 from learned_envs.worlds import World
 
 
-class LiveWindows(Iterator[Window]):
-    """Plays a batch of real games for ever and hands out consecutive segments of it.
+class LiveWindows:
+    """Plays a batch of real games for ever and hands out consecutive segments of them.
 
-    Rows are shared out among the behaviours by weight, and every episode begins where the world
-    lets that behaviour begin. Equal seeds give equal windows.
+    With every episode, a row gets a behaviour drawn by weight and the start that the world has for
+    it. The step between two episodes is not `valid`, and the frame after it is `first`. Equal
+    arguments give equal windows; the iterator can be pickled and goes on where it was.
 
     Args:
         world: What to play.
-        batch: Rows, each a game of its own.
-        length: Steps T in each window.
-        seed: Row i draws from generators seeded with (seed, i).
-        behaviours: Weights by name; the world's own if None.
+        batch: Rows, each a game of its own, B.
+        length: Steps a window, T.
+        seed: Of everything random.
+        behaviours: Weights by name; None for the world's own.
+        max_episode_steps: Steps after which an episode is truncated; None for the world's own.
+        warm_up: Steps played before the first window, during which each row is restarted once, at
+            a random time. At 0, the first windows show young episodes only; at
+            `max_episode_steps`, every age from the beginning.
 
     Raises:
-        ValueError: If a behaviour is unknown to the world.
+        ValueError: If a behaviour is unknown to the world, or an argument is out of its range.
     """
 
     def __init__(
@@ -33,66 +41,96 @@ class LiveWindows(Iterator[Window]):
         batch: int,
         length: int,
         seed: int,
-        behaviours: dict[str, float] | None = None,
+        behaviours: Mapping[str, float] | None = None,
+        max_episode_steps: int | None = None,
+        warm_up: int = 0,
     ):
-        weights = dict(behaviours or world.behaviours)
-        if unknown := set(weights) - set(world.behaviours):
-            raise ValueError(
-                f"{world.name} has no behaviours {sorted(unknown)}; it has {sorted(world.behaviours)}"
-            )
-        self._length = length
-        self._random = [np.random.default_rng((seed, row)) for row in range(batch)]
-        self._names = _stratified(weights, batch)
-        self._reset_options = world.reset_options
-        self._play = world.make_behaviour(self._names, _seeds(self._random))
-        self._env = world.make_real_vec(
+        if batch < 1 or length < 1:
+            raise ValueError(f"`batch` (={batch}) and `length` (={length}) must be at least 1")
+        weights = behaviour_weights(world, behaviours)
+        self._names, self._shares = list(weights), list(weights.values())
+        self._world, self._batch, self._length = world, batch, length
+        self._random = np.random.default_rng(seed)
+        names = self._random.choice(self._names, size=batch, p=self._shares).tolist()
+        self._cast = Cast(world, names, self._random)
+        self._env: Any = world.make_real_vec(
             batch,
-            max_episode_steps=world.max_episode_steps,
+            max_episode_steps=max_episode_steps or world.max_episode_steps,
             autoreset_mode=AutoresetMode.NEXT_STEP,
         )
-        rows = np.arange(batch)
-        self._env.unwrapped.autoreset_options = self._options
-        options = {"rows": self._options(rows)}
-        self._frame, _ = self._env.reset(seed=_seeds(self._random), options=options)
+        self._env.autoreset_options = self._begin
+        seeds = self._random.integers(2**31, size=batch).tolist()
+        options = {"rows": {row: self._start(name) for row, name in enumerate(names)}}
+        self._frame, info = self._env.reset(seed=seeds, options=options)
+        self._metadata_names = [name for name, value in info.items() if _is_metadata(value, batch)]
+        self._metadata = self._read(info)
         self._first = np.ones(batch, bool)
         self._ended = np.zeros(batch, bool)
+        self._warm_up(warm_up)
+
+    def __iter__(self) -> Self:
+        return self
 
     def __next__(self) -> Window:
-        """Plays `length` steps; frame 0 is the last frame of the window before."""
-        frames, first, valid = [self._frame], [self._first], []
+        """Plays T steps; frame 0 is the last frame of the window before."""
+        rows, steps = self._batch, self._length
+        frames = np.empty((rows, steps + 1, *self._frame.shape[1:]), np.uint8)
+        first = np.empty((rows, steps + 1), bool)
+        frames[:, 0], first[:, 0], metadata = self._frame, self._first, [self._metadata]
         actions, rewards, terminations = [], [], []
-        for _ in range(self._length):
-            action = self._play(self._frame, self._first)
-            self._frame, reward, terminated, truncated, _ = self._env.step(action)
-            self._first, self._ended = self._ended, terminated | truncated
-            frames.append(self._frame)
-            first.append(self._first)
-            valid.append(~self._first)
+        for t in range(steps):
+            action, reward, terminated = self._step()
+            frames[:, t + 1], first[:, t + 1] = self._frame, self._first
+            metadata.append(self._metadata)
             actions.append(action)
-            rewards.append(reward.astype(np.float32))
+            rewards.append(reward)
             terminations.append(terminated)
         return Window(
-            observation=np.stack(frames, 1),
+            observation=frames,
             action=np.stack(actions, 1),
-            reward=np.stack(rewards, 1),
+            reward=np.stack(rewards, 1).astype(np.float32),
             terminated=np.stack(terminations, 1),
-            first=np.stack(first, 1),
-            valid=np.stack(valid, 1),
-            metadata={},
+            first=first,
+            valid=~first[:, 1:],
+            metadata={
+                name: np.stack([frame[name] for frame in metadata], 1)
+                for name in self._metadata_names
+            },
         )
 
-    def _options(self, rows: np.ndarray) -> dict[int, dict[str, Any]]:
-        drawn = {row: self._reset_options(self._names[row], self._random[row]) for row in rows}
-        return {row: options for row, options in drawn.items() if options is not None}
+    def _step(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        action = self._cast(self._frame, self._first)
+        self._frame, reward, terminated, truncated, info = self._env.step(action)
+        self._metadata = self._read(info)
+        self._first, self._ended = self._ended, terminated | truncated
+        return action, reward, terminated
+
+    def _begin(self, rows: np.ndarray) -> dict[int, dict[str, Any]]:
+        """Draws new players for `rows` and returns the starts of their episodes."""
+        names = self._random.choice(self._names, size=len(rows), p=self._shares).tolist()
+        starts = {}
+        for row, name in zip(rows.tolist(), names, strict=True):
+            self._cast.give(row, name)
+            starts[row] = self._start(name)
+        return starts
+
+    def _start(self, name: str) -> dict[str, Any]:
+        return self._world.reset_options(name, self._random) or {}
+
+    def _warm_up(self, steps: int) -> None:
+        restarts = self._random.integers(max(steps, 1), size=self._batch)
+        for step in range(steps):
+            self._step()
+            again = restarts == step
+            if again.any():
+                options = {"reset_mask": again, "rows": self._begin(np.flatnonzero(again))}
+                self._frame, info = self._env.reset(options=options)
+                self._metadata = self._read(info)
+                self._first, self._ended = self._first | again, self._ended & ~again
+
+    def _read(self, info: dict[str, Any]) -> dict[str, np.ndarray]:
+        return {name: info[name] for name in self._metadata_names}
 
 
-def _seeds(random: list[np.random.Generator]) -> list[int]:
-    return [int(generator.integers(2**31)) for generator in random]
-
-
-def _stratified(weights: dict[str, float], rows: int) -> list[str]:
-    """Gives each row a behaviour so that the shares of rows match the weights."""
-    edges = np.cumsum(list(weights.values())) / sum(weights.values())
-    middles = (np.arange(rows) + 0.5) / rows
-    names = list(weights)
-    return [names[i] for i in np.minimum(np.searchsorted(edges, middles), len(names) - 1)]
+def _is_metadata(value: Any, rows: int) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and len(value) == rows

@@ -1,0 +1,217 @@
+"""The command line: `learned-envs <command> --help` says what each command takes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+Positional = tyro.conf.Positional
+
+
+def list_worlds() -> None:
+    """Lists the worlds, their ids and packaged weights."""
+    from learned_envs import worlds
+    from learned_envs.dream.weights import packaged
+
+    for name in worlds.names():
+        world = worlds.get(name)
+        ids = [f"Real-{world.id_suffix}-v0"] * (world.real is not None)
+        ids += [f"Dream-{world.id_suffix}-v0"] * (packaged(name) is not None)
+        print(f"{name:12s} {'  '.join(ids)}")
+
+
+def record(
+    world: Positional[str],
+    /,
+    *,
+    out: Path,
+    episodes: int = 100,
+    workers: int = 1,
+    seed: int = 0,
+) -> None:
+    """Records episodes of a real world, played by its scripted behaviours.
+
+    Args:
+        world: Name of the world.
+        out: Folder of the recording; what it holds already is kept and counted.
+        episodes: How many episodes the folder shall hold.
+        workers: Processes.
+        seed: Of the recording; different seeds share no episode.
+    """
+    from learned_envs import worlds
+    from learned_envs.recording.recorder import record as record_world
+
+    record_world(worlds.get(world), out, episodes=episodes, workers=workers, seed=seed)
+
+
+def inspect(folder: Positional[Path], /) -> None:
+    """Prints what a recording contains: events, actions, frozen frames, input lag.
+
+    Args:
+        folder: Of the recording.
+    """
+    from learned_envs.recording.inspect import inspect as inspect_folder
+
+    print(inspect_folder(folder))
+
+
+def train(
+    world: Positional[str],
+    /,
+    *,
+    preset: str = "small",
+    recordings: str = "sim",
+    out: Path | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    batch: int | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
+) -> None:
+    """Trains a dream of a world; run again, it goes on where it stopped.
+
+    Args:
+        world: Name of the world.
+        preset: `small` (packaged) or `seed` (the published model).
+        recordings: Folder of a recording, or `sim` to play the simulator while training.
+        out: Folder of the run.
+        minutes: Stop at the end of a round after so long.
+        steps: Optimiser steps, instead of the preset's.
+        batch: Rows in a batch, instead of the preset's.
+        device: Where to train.
+    """
+    from learned_envs import worlds
+    from learned_envs.pipeline import train_preset
+
+    found = worlds.get(world)
+    done = train_preset(
+        found, preset, out or Path("runs") / f"{world}-{preset}", recordings=recordings,
+        minutes=minutes, steps=steps, batch=batch, device=device,
+    )  # fmt: skip
+    print(f"trained: {done}" if done else "not done yet: run the same command to go on")
+
+
+def evaluate(
+    world: Positional[str],
+    /,
+    *,
+    weights: str | None = None,
+    rollouts: int = 64,
+    steps: int = 1000,
+    seed: int = 900_000,
+    policies: bool = False,
+    out: Path | None = None,
+    docs: Path | None = None,
+) -> None:
+    """Measures a dream on held-out play: error, lawfulness, event rates and, if asked, policies.
+
+    Args:
+        world: Name of the world.
+        weights: Folder of a checkpoint; the packaged weights if not given.
+        rollouts: Free rollouts, half of them under a careful behaviour.
+        steps: Length of each.
+        seed: First seed; seeds from 1,000,000 are kept for others to check with.
+        policies: Also compare twenty policies, 100 episodes each (takes an hour on two cores).
+        out: Write the figures to this JSON file.
+        docs: Also write the tables into this docs folder's results.
+    """
+    from learned_envs import worlds
+    from learned_envs.evaluation.evaluate import evaluate as evaluate_world
+
+    evaluate_world(
+        worlds.get(world), weights, rollouts=rollouts, steps=steps, seed=seed, policies=policies,
+        out=out, docs=docs, command=_command_line(),
+    )  # fmt: skip
+
+
+def compare(
+    world: Positional[str],
+    /,
+    *,
+    steps: int = 500,
+    behaviour: str | None = None,
+    seed: int = 0,
+    weights: str | None = None,
+    out: Path = Path("out"),
+) -> None:
+    """Plays the real world and its dream side by side: a GIF and `metrics.json`.
+
+    Args:
+        world: Name of the world.
+        steps: Steps to play.
+        behaviour: Which scripted player drives both; the world's first if not given.
+        seed: Of both.
+        weights: Folder of a checkpoint; the packaged weights if not given.
+        out: Folder to write to.
+    """
+    from learned_envs import worlds
+    from learned_envs.evaluation.compare import compare as compare_world
+
+    for path in compare_world(
+        worlds.get(world), steps=steps, behaviour=behaviour, seed=seed, weights=weights, out=out
+    ):
+        print(path)
+
+
+def export(
+    world: Positional[str],
+    /,
+    *,
+    out: Path,
+    dtype: Literal["fp32", "fp16", "both"] = "both",
+    weights: str | None = None,
+) -> None:
+    """Exports a dream as ONNX, after checking it step by step against torch.
+
+    Args:
+        world: Name of the world.
+        out: Folder to write to.
+        dtype: Precision of the graph.
+        weights: Folder of a checkpoint; the packaged weights if not given.
+    """
+    from learned_envs.deploy.onnx_export import export as export_world
+
+    for path in export_world(weights or world, out, dtype=dtype):
+        print(path)
+
+
+def bench(world: Positional[str], /, *, docs: Path | None = None) -> None:
+    """Counts and times one dream step of the packaged model beside the published one.
+
+    Args:
+        world: Name of the world.
+        docs: Also write the table into this docs folder's results.
+    """
+    from learned_envs import worlds
+    from learned_envs.evaluation.speed import bench as bench_world
+
+    print(bench_world(worlds.get(world), docs=docs, command=_command_line()))
+
+
+def _command_line() -> str:
+    return " ".join(["learned-envs", *sys.argv[1:]])
+
+
+COMMANDS = {
+    "list": list_worlds,
+    "record": record,
+    "inspect": inspect,
+    "train": train,
+    "evaluate": evaluate,
+    "compare": compare,
+    "export": export,
+    "bench": bench,
+}
+
+
+def main() -> None:
+    """Entry point of `learned-envs`. Errors a user can mend are printed without a traceback."""
+    try:
+        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="learned-envs")
+    except (ValueError, OSError, RuntimeError) as error:
+        if os.environ.get("LEARNED_ENVS_TRACEBACK"):
+            raise
+        raise SystemExit(f"error: {error}") from None

@@ -1,0 +1,164 @@
+"""Writing episodes so that a reader never sees half of one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+import uuid
+from pathlib import Path
+
+import numpy as np
+import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.core.buffer import Buffer
+from zarr.storage import MemoryStore
+
+from learned_envs.data.episode import MAX_FRAMES, Episode
+from learned_envs.data.folder import HEADER, EpisodeFolder, EpisodeHeader
+
+CHUNK_FRAMES = 16
+_ABANDONED_SECONDS = 3600.0
+
+
+class EpisodeWriter:
+    """Adds episodes to a folder; any number of writers may share it, without a lock.
+
+    An episode is put together in memory. On a local disk it is then written under a temporary name
+    and renamed; elsewhere its attributes are written last, and readers ignore it until then.
+
+    Args:
+        folder: A path or fsspec URL; created if need be.
+        world: Name of the world that is recorded.
+
+    Raises:
+        ValueError: If the folder holds another world, another schema or a damaged episode.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], world: str):
+        self.folder = EpisodeFolder(folder)
+        self.world = world
+        headers = self.folder.headers(world).values()
+        self.whole_takes = frozenset(h.attributes.take for h in headers if h.attributes.last)
+        """Names of the takes whose last part is in the folder."""
+        self.folder.files.makedirs(self.folder.root, exist_ok=True)
+        if self.folder.is_local:
+            _remove_abandoned(Path(self.folder.root))
+
+    def write(self, episode: Episode) -> None:
+        """Writes one episode, or one part; does nothing if the folder has it already.
+
+        Raises:
+            ValueError: If the episode is of another world or longer than a part may be.
+            OSError: If it cannot be written (a full disk, say); then nothing of it is left.
+        """
+        attributes = episode.attributes
+        if attributes.world != self.world:
+            raise ValueError(f"an episode of {attributes.world!r} was given, expected {self.world!r}")
+        if episode.steps >= MAX_FRAMES:
+            raise ValueError(
+                f"{attributes.name} has {episode.steps + 1} frames, at most {MAX_FRAMES} fit: write "
+                "its `parts()`"
+            )
+        files = _encoded(episode)
+        path = self.folder.path(attributes.name)
+        if not self.folder.is_local:
+            self._upload(path, files)
+            return
+        try:
+            _write_whole(Path(path), files)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise OSError(
+                error.errno,
+                f"no space is left for {self.folder.name}. The unfinished episode was removed and "
+                "all others are whole: free some space and record again with the same settings, "
+                "and only what is missing is recorded",
+            ) from error
+
+    def write_take(self, take: Episode) -> None:
+        """Writes a whole take, cut into parts where it is long."""
+        for part in take.parts():
+            self.write(part)
+
+    def _upload(self, path: str, files: dict[str, bytes]) -> None:
+        header = files.pop(HEADER)
+        if self.folder.files.exists(f"{path}/{HEADER}"):
+            return
+        self.folder.files.pipe({f"{path}/{name}": content for name, content in files.items()})
+        self.folder.files.pipe_file(f"{path}/{HEADER}", header)
+
+
+def _encoded(episode: Episode) -> dict[str, bytes]:
+    """The files of the episode's Zarr group, by path inside it."""
+    arrays = {
+        name: getattr(episode, name)
+        for name in ("observation", "action", "reward", "terminated", "truncated")
+    }
+    arrays |= {f"metadata/{name}": array for name, array in episode.metadata.items()}
+    buffers: dict[str, Buffer] = {}
+    store = MemoryStore(buffers)
+    group = zarr.create_group(store, zarr_format=3)
+    for name, array in arrays.items():
+        _encode(store, name, np.ascontiguousarray(array[:]))
+    files = {path: buffer.to_bytes() for path, buffer in buffers.items() if path != HEADER}
+    header = EpisodeHeader(
+        attributes=episode.attributes,
+        steps=episode.steps,
+        metadata=tuple(episode.metadata),
+        sizes={path: len(content) for path, content in files.items()},
+    )
+    group.attrs.update(header.to_json())
+    return files | {HEADER: buffers[HEADER].to_bytes()}
+
+
+def _encode(store: MemoryStore, name: str, array: np.ndarray) -> None:
+    """One shard an array. Pictures are cut into chunks inside it; the rest is small: one chunk."""
+    frames, row = len(array), array.shape[1:]
+    chunks, shards = (frames, *row), None
+    if name == "observation":
+        chunks = (CHUNK_FRAMES, *row)
+        shards = (-(-frames // CHUNK_FRAMES) * CHUNK_FRAMES, *row)
+    zarr.create_array(
+        store,
+        name=name,
+        shape=array.shape,
+        dtype=array.dtype,
+        chunks=chunks,
+        shards=shards,
+        compressors=(ZstdCodec(level=6), Crc32cCodec()),
+        config={"write_empty_chunks": True},
+        zarr_format=3,
+    )[:] = array
+
+
+def _write_whole(path: Path, files: dict[str, bytes]) -> None:
+    if path.exists():
+        return
+    temporary = path.parent / f".{path.stem}-{uuid.uuid4().hex}.tmp"
+    try:
+        for name, content in files.items():
+            file = temporary / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        temporary.rename(path)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another writer was faster
+            raise
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Removes what a killed writer left behind an hour ago or earlier."""
+    for temporary in folder.glob(".*.tmp"):
+        try:
+            age = time.time() - temporary.stat().st_mtime
+        except FileNotFoundError:  # renamed by its writer in this moment
+            continue
+        if age > _ABANDONED_SECONDS:
+            shutil.rmtree(temporary, ignore_errors=True)

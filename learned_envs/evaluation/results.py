@@ -1,0 +1,61 @@
+"""The standing of every world: figures as JSON, and the page that is written from them.
+
+A command that measures leaves one JSON file a table; `docs/results.md` is always written from all of
+them, never by hand.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+PAGE = "results.md"
+TABLES = "results"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """One table of measured figures.
+
+    Attributes:
+        name: File name, unique, e.g. `breakout-laws`; tables appear in the order of their names.
+        title: Heading.
+        command: The command that measured it.
+        columns: Heads of the columns.
+        rows: Cells, as text.
+        note: What a reader must know to read it.
+    """
+
+    name: str
+    title: str
+    command: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+def record_table(docs: Path, table: Table) -> None:
+    """Keeps a table in `docs/results/` and writes `docs/results.md` anew from all tables there."""
+    folder = docs / TABLES
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / f"{table.name}.json", json.dumps(asdict(table), indent=1) + "\n")
+    tables = [Table(**json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
+    head = "# Results\n\nWritten by the commands below; not edited by hand.\n"
+    _replace(docs / PAGE, "\n".join([head, *(as_markdown(item) for item in tables)]))
+
+
+def as_markdown(table: Table) -> str:
+    """Renders a table with its heading, command and note."""
+    lines = [f"## {table.title}", "", f"`{table.command}`", ""]
+    lines += ["| " + " | ".join(row) + " |" for row in (table.columns, ["---"] * len(table.columns))]
+    lines += ["| " + " | ".join(row) + " |" for row in table.rows]
+    if table.note:
+        lines += ["", table.note]
+    return "\n".join(lines) + "\n"
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)

@@ -1,0 +1,173 @@
+"""Plays an environment, real or dreamed, and hands out what happened in pieces of bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from learned_envs.evaluation.laws import LawBook, LawReport, Referee
+from learned_envs.worlds import Behaviour
+
+PIECE = 64
+"""Steps in a piece: 64 rows of 64x64 pixels are 50 MB."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Rollout:
+    """T steps of n rows, T + 1 frames.
+
+    Attributes:
+        frames: (T + 1, n, H, W, 3) uint8.
+        actions: (T, n, ...); `actions[t]` takes frame t to frame t + 1.
+        rewards: (T, n) float64.
+        terminated: (T, n) bool.
+        truncated: (T, n) bool.
+        first: (T + 1, n) bool, the frame begins an episode; the step to it means nothing.
+        age: (T + 1, n) int64, steps since the episode began.
+    """
+
+    frames: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    first: np.ndarray
+    age: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Judged:
+    """A rollout as a referee saw it, without its frames.
+
+    Attributes:
+        report: Laws kept and broken.
+        events: How often each named event was seen.
+        steps: Steps judged: all but those that only begin an episode.
+    """
+
+    report: LawReport
+    events: dict[str, int]
+    steps: int
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Events by name per 1,000 judged steps; nan if none were judged."""
+        return {
+            name: 1000 * count / self.steps if self.steps else float("nan")
+            for name, count in self.events.items()
+        }
+
+    def __add__(self, other: Judged) -> Judged:
+        return Judged(
+            report=self.report + other.report,
+            events={name: count + other.events[name] for name, count in self.events.items()},
+            steps=self.steps + other.steps,
+        )
+
+
+def rollout(
+    env: VectorEnv[Any, Any, Any],
+    behaviour: Behaviour,
+    steps: int,
+    seed: int,
+    options: dict[str, Any] | None = None,
+) -> Rollout:
+    """Plays `steps` steps from a fresh reset and keeps every frame; see `pieces`."""
+    (whole,) = pieces(env, behaviour, steps, seed, options, piece=steps)
+    return whole
+
+
+def pieces(
+    env: VectorEnv[Any, Any, Any],
+    behaviour: Behaviour,
+    steps: int,
+    seed: int,
+    options: dict[str, Any] | None = None,
+    *,
+    piece: int = PIECE,
+) -> Iterator[Rollout]:
+    """Plays `steps` steps from a fresh reset, in pieces of at most `piece` steps.
+
+    Each piece begins with the last frame of the piece before.
+
+    Args:
+        env: Any batch that resets by itself (`NEXT_STEP` or `SAME_STEP`). With `SAME_STEP` the last
+            frame of an episode is not in the rollout.
+        behaviour: Who plays; it sees the frames of this env.
+        steps: Steps to play, at least 1.
+        seed: Of the env's reset.
+        options: Of the env's reset.
+        piece: Most steps in a piece.
+
+    Raises:
+        ValueError: If `steps` or `piece` is below 1 or the env does not reset by itself.
+    """
+    if steps < 1 or piece < 1:
+        raise ValueError(f"`steps` (={steps}) and `piece` (={piece}) must be at least 1")
+    mode = env.metadata.get("autoreset_mode")
+    if mode not in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP):
+        raise ValueError(
+            f"a rollout needs an env that resets by itself, but its autoreset mode is {mode}: "
+            "make it with autoreset_mode=AutoresetMode.NEXT_STEP"
+        )
+    same_step = mode is AutoresetMode.SAME_STEP
+    frame, _ = env.reset(seed=seed, options=options)
+    first, age = np.ones(env.num_envs, bool), np.zeros(env.num_envs, np.int64)
+    ended = np.zeros(env.num_envs, bool)
+    for start in range(0, steps, piece):
+        frames, firsts, ages = [frame], [first], [age]
+        played = []
+        for _ in range(min(piece, steps - start)):
+            action = behaviour(frame, first)
+            frame, reward, terminated, truncated, _ = env.step(action)
+            before, ended = ended, terminated | truncated
+            first = ended if same_step else before
+            age = np.where(first, 0, age + 1)
+            played.append((action, reward, terminated, truncated))
+            frames.append(frame)
+            firsts.append(first)
+            ages.append(age)
+        actions, rewards, terminations, truncations = map(np.stack, zip(*played, strict=True))
+        yield Rollout(
+            frames=np.stack(frames),
+            actions=actions,
+            rewards=rewards,
+            terminated=terminations,
+            truncated=truncations,
+            first=np.stack(firsts),
+            age=np.stack(ages),
+        )
+
+
+def judge(played: Iterator[Rollout], referee: Referee, *, oldest: int = 1000) -> Judged:
+    """Has a referee watch the pieces of one rollout, keeping none of them.
+
+    Args:
+        played: Consecutive pieces, as `pieces` yields them.
+        referee: A fresh one.
+        oldest: Age up to which the report keeps ages apart.
+
+    Raises:
+        ValueError: If there are no pieces.
+    """
+    book, steps = None, 0
+    for piece in played:
+        if book is None:
+            book = LawBook(referee.laws, piece.first.shape[1], oldest=oldest)
+        judged = ~piece.first[1:]
+        book.enter(referee.watch(piece), piece.age[1:], judged)
+        steps += int(judged.sum())
+    if book is None:
+        raise ValueError("the rollout has no pieces: play at least one step")
+    return Judged(report=book.report(), events=dict(referee.events), steps=steps)
+
+
+def event_drift(real: Mapping[str, float], dreamed: Mapping[str, float]) -> dict[str, float]:
+    """Each event rate dreamed over the real one, minus 1; nan where the real rate is 0."""
+    return {
+        name: dreamed[name] / rate - 1 if rate else float("nan") for name, rate in real.items()
+    }

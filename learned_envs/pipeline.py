@@ -1,0 +1,204 @@
+"""The whole line for one world: windows, training, the doubt table, starts, a checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from learned_envs.data.store import EpisodeStore
+from learned_envs.data.window import Window
+from learned_envs.models.checkpoint import Starts, save_checkpoint
+from learned_envs.models.configuration import to_json
+from learned_envs.models.world_model import DOUBT_LEVELS, WorldModel
+from learned_envs.recording.live import LiveWindows
+from learned_envs.training.closed_loop import closed_loop
+from learned_envs.training.journal import Journal
+from learned_envs.training.recipe import Recipe
+from learned_envs.training.trainer import Trainer
+from learned_envs.worlds import World
+
+HELD_OUT_SEED = 900_000
+Windows = Callable[[int], Iterator[Window]]
+
+
+def train_preset(
+    world: World,
+    preset: str,
+    folder: Path,
+    *,
+    recordings: str = "sim",
+    minutes: float | None = None,
+    steps: int | None = None,
+    batch: int | None = None,
+    device: str = "cpu",
+) -> Path | None:
+    """Trains one of a world's presets; called again, it goes on where it stopped.
+
+    Args:
+        world: What is dreamed.
+        preset: Name of a preset of the world.
+        folder: Of the run.
+        recordings: Folder of a recording, or `sim` to play the simulator while training.
+        minutes: Stop at the end of a round after so long.
+        steps: Optimiser steps, instead of the recipe's.
+        batch: Rows in a batch, instead of the recipe's.
+        device: `cpu` or `cuda`.
+
+    Returns:
+        The checkpoint's folder, or None when `minutes` ran out first.
+
+    Raises:
+        ValueError: If there is no such preset, or `folder` holds a run with other settings.
+    """
+    if preset not in world.presets:
+        raise ValueError(
+            f"{world.name} has no preset {preset!r}; it has {', '.join(world.presets)}"
+        )
+    config, recipe = world.presets[preset](), world.recipes[preset]()
+    changes = {"steps": steps, "batch": batch}
+    recipe = dataclasses.replace(recipe, **{k: v for k, v in changes.items() if v is not None})
+    _claim(folder, {"world": world.name, "model": to_json(config), "recipe": to_json(recipe)})
+    torch.manual_seed(recipe.seed)
+    windows, held_out = (simulated if recordings == "sim" else recorded)(world, recipe, recordings)
+    return train(
+        world, config.build(), recipe, folder,
+        windows=windows, held_out=held_out, minutes=minutes, device=device,
+    )  # fmt: skip
+
+
+def _claim(folder: Path, settings: dict[str, Any]) -> None:
+    """Writes a run's settings to its folder, or checks them against those it was begun with."""
+    path = folder / "run.json"
+    if path.exists():
+        begun = json.loads(path.read_text())
+        differing = [k for k, v in json.loads(json.dumps(settings)).items() if begun.get(k) != v]
+        if differing:
+            raise ValueError(
+                f"{folder} holds a run with another {' and '.join(differing)}: "
+                "give another --out, or the settings it was begun with"
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(settings, indent=1) + "\n")
+
+
+def train(
+    world: World,
+    model: WorldModel,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    windows: Windows,
+    held_out: Windows,
+    minutes: float | None = None,
+    device: str = "cpu",
+) -> Path | None:
+    """Trains a world's dynamics and heads, going on from what `folder` holds, and packs the result.
+
+    Args:
+        world: What is dreamed.
+        model: Untrained, with a trained codec where the codec has parameters.
+        recipe: How.
+        folder: Where progress, TensorBoard logs and the checkpoint go.
+        windows: Gives the training windows of round r.
+        held_out: Gives held-out windows for seed i, for pictures and for the doubt table.
+        minutes: Stop at the end of a round after so long.
+        device: `cpu` or `cuda`.
+
+    Returns:
+        The checkpoint's folder, or None when `minutes` ran out first.
+    """
+    journal = Journal(folder / "log", held_out(0))
+    trainer = Trainer(
+        model, recipe, windows, folder, device=device,
+        log=journal.log, round_end=journal.round_end,
+    )  # fmt: skip
+    if not trainer.run(minutes):
+        return None
+    return pack(world, trainer.average, folder / "checkpoint", held_out(1))
+
+
+def pack(world: World, model: WorldModel, folder: Path, held_out: Iterator[Window]) -> Path:
+    """Fills the doubt table, collects starts and writes the checkpoint."""
+    model = model.to("cpu").eval()
+    model.surprises.copy_(measure_surprises(model, held_out))
+    save_checkpoint(
+        folder,
+        model,
+        collect_starts(world),
+        world=world.name,
+        settings={"fps": world.fps, "max_episode_steps": world.max_episode_steps},
+    )
+    return folder
+
+
+@torch.no_grad()
+def measure_surprises(
+    model: WorldModel, held_out: Iterator[Window], windows: int = 4
+) -> torch.Tensor:
+    """The surprise of one-step predictions on held-out real play, as sorted quantiles (1000,)."""
+    seen = [
+        step.loss.prediction.surprise
+        for window in islice(held_out, windows)
+        for step in closed_loop(
+            model, window, resync=1.0, divergence=np.inf, device=torch.device("cpu")
+        )
+    ]
+    levels = (torch.arange(DOUBT_LEVELS) + 0.5) / DOUBT_LEVELS
+    return torch.quantile(torch.cat(seen)[:1_000_000], levels)
+
+
+def collect_starts(world: World, count: int = 16) -> Starts:
+    """The distinct frames that the real env's `reset` shows, over `count` seeds."""
+    env = world.make_real()
+    frames = np.stack([env.reset(seed=HELD_OUT_SEED + i)[0] for i in range(count)])
+    frames = np.unique(frames, axis=0)
+    shape = world.action_space.shape
+    return Starts(
+        frames=torch.from_numpy(frames[:, None]),
+        actions=torch.zeros(len(frames), 0, *shape, dtype=_action_dtype(world)),
+    )
+
+
+def _action_dtype(world: World) -> torch.dtype:
+    discrete = np.issubdtype(world.action_space.dtype, np.integer)
+    return torch.int64 if discrete else torch.float32
+
+
+def simulated(world: World, recipe: Recipe, _: str = "sim") -> tuple[Windows, Windows]:
+    """Training and held-out windows straight from the world's batched simulator."""
+
+    def windows(number: int) -> Iterator[Window]:
+        return LiveWindows(world, recipe.batch, recipe.window, _seed(recipe.seed, number))
+
+    def held_out(number: int) -> Iterator[Window]:
+        return LiveWindows(world, 64, recipe.window, HELD_OUT_SEED + number)
+
+    return windows, held_out
+
+
+def recorded(world: World, recipe: Recipe, folder: str) -> tuple[Windows, Windows]:
+    """Training and held-out windows from a recording's training and validation splits."""
+    store = EpisodeStore(folder, world.name)
+
+    def windows(number: int) -> Iterator[Window]:
+        return store.windows(
+            "train", batch=recipe.batch, length=recipe.window, seed=_seed(recipe.seed, number)
+        )
+
+    def held_out(number: int) -> Iterator[Window]:
+        return store.windows("validation", batch=64, length=recipe.window, seed=number)
+
+    return windows, held_out
+
+
+def _seed(seed: int, number: int) -> int:
+    """A seed for round `number`, below those kept for held-out play."""
+    return int(np.random.default_rng((seed, number)).integers(HELD_OUT_SEED))

@@ -1,0 +1,1 @@
+"""Acting in real worlds and writing down what happens."""

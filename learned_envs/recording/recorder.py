@@ -1,0 +1,212 @@
+"""Recording many episodes with many processes: resumable, and safe to kill at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+import gymnasium as gym
+from tqdm import tqdm
+
+from learned_envs.data.episode import EpisodeAttributes
+from learned_envs.data.writer import EpisodeWriter
+from learned_envs.recording.takes import planned_takes, record_take
+from learned_envs.worlds import World
+
+
+class WorkerError(RuntimeError):
+    """A recording process failed or died; what was recorded is kept."""
+
+
+def record(
+    world: World,
+    out: str | os.PathLike[str],
+    episodes: int,
+    workers: int = 1,
+    seed: int = 0,
+    behaviours: Mapping[str, float] | None = None,
+    max_steps: int | None = None,
+    progress: bool = True,
+) -> int:
+    """Records until `out` holds `episodes` takes of this seed; skips those that it holds already.
+
+    A take depends on the world, the seed and its number only, whatever the number of workers.
+    Several calls with different seeds may record into one folder at the same time.
+
+    Args:
+        world: What to play.
+        out: Recordings folder, a path or fsspec URL; created if need be.
+        episodes: How many takes the folder shall hold, earlier ones with this seed included.
+        workers: Processes; 0 plays in this one.
+        seed: Of the recording, from 0.
+        behaviours: Weights by name; None for the world's own.
+        max_steps: Longest take; None for the world's own limit.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        How many takes this call recorded.
+
+    Raises:
+        ValueError: If an argument is out of its range, or `out` holds another world.
+        OSError: If the disk is full; all that was recorded before is whole.
+        WorkerError: If playing failed, or a worker died. The other workers first finish the rest.
+    """
+    if workers < 0:
+        raise ValueError(f"`workers` (={workers}) must be at least 0")
+    max_steps = world.max_episode_steps if max_steps is None else max_steps
+    if max_steps < 1:
+        raise ValueError(f"`max_steps` (={max_steps}) must be at least 1")
+    plan = planned_takes(world, episodes, seed, behaviours)
+    folder = os.fspath(out)
+    whole = EpisodeWriter(folder, world.name).whole_takes
+    missing = [take for take in plan if take.take not in whole]
+    done = len(plan) - len(missing)
+    with tqdm(total=len(plan), initial=done, unit="episode", disable=not progress) as bar:
+        if workers:
+            crew = _Crew(world, folder, max_steps, min(workers, len(missing)))
+            crew.record(missing, bar.update)
+        else:
+            recorder = _Recorder(world, folder, max_steps)
+            for take in missing:
+                recorder.record(take)
+                bar.update()
+    return len(missing)
+
+
+class _Recorder:
+    """Plays takes in this process and writes them."""
+
+    def __init__(self, world: World, out: str, max_steps: int):
+        self._world, self._out, self._max_steps = world, out, max_steps
+
+    @cached_property
+    def _env(self) -> gym.Env[Any, Any]:
+        return self._world.make_real()
+
+    @cached_property
+    def _writer(self) -> EpisodeWriter:
+        return EpisodeWriter(self._out, self._world.name)
+
+    def record(self, take: EpisodeAttributes) -> None:
+        self._writer.write_take(record_take(self._world, self._env, take, self._max_steps))
+
+    def attempt(self, take: EpisodeAttributes) -> _Failure | None:
+        """Records a take; returns what went wrong, in a form that crosses processes."""
+        try:
+            self.record(take)
+        except Exception as error:
+            number = error.errno if isinstance(error, OSError) else None
+            message = error.strerror if isinstance(error, OSError) and number else repr(error)
+            return _Failure(number, str(message), traceback.format_exc())
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """What went wrong in a worker; `errno` if it was an `OSError` that has one."""
+
+    errno: int | None
+    message: str
+    details: str
+
+
+def _work(connection: Connection, world: World, out: str, max_steps: int) -> None:
+    """Records the takes that arrive, until the other end closes or its process is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which closes the pipe
+    recorder = _Recorder(world, out, max_steps)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            take = connection.recv()
+            connection.send(recorder.attempt(take))
+
+
+@dataclass(slots=True)
+class _Worker:
+    number: int
+    process: SpawnProcess
+    take: EpisodeAttributes
+
+
+class _Crew:
+    """Hands takes to worker processes, one at a time, and listens for results and deaths."""
+
+    def __init__(self, world: World, out: str, max_steps: int, size: int):
+        self._world, self._out, self._max_steps, self._size = world, out, max_steps, size
+        self._workers: dict[Connection, _Worker] = {}
+        self._deaths: list[str] = []
+
+    def record(self, takes: Sequence[EpisodeAttributes], count_one: Callable[[], object]) -> None:
+        queue = deque(takes)
+        recorded = 0
+        try:
+            for number in range(self._size):
+                self._hire(number, queue.popleft())
+            while self._workers:
+                for connection in wait(list(self._workers)):
+                    assert isinstance(connection, Connection)
+                    if not self._finished(connection):
+                        continue
+                    recorded += 1
+                    count_one()
+                    if queue:
+                        self._hand(connection, queue.popleft())
+                    else:
+                        self._dismiss(connection)
+        finally:  # on an error or Ctrl-C, the others finish the takes they are in
+            for connection in list(self._workers):
+                self._dismiss(connection)
+        if self._deaths:
+            raise WorkerError(
+                f"{len(self._deaths)} of {self._size} workers died: {'; '.join(self._deaths)}. "
+                f"{recorded} of {len(takes)} episodes were recorded and are kept in {self._out}. "
+                "Record again with the same settings to get the rest, with fewer workers if memory "
+                "was short (exit code -9)"
+            )
+
+    def _hire(self, number: int, take: EpisodeAttributes) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=_work, args=(theirs, self._world, self._out, self._max_steps), daemon=True
+        )
+        process.start()
+        theirs.close()  # so that the worker's death closes the pipe
+        self._workers[ours] = _Worker(number, process, take)
+        self._hand(ours, take)
+
+    def _hand(self, connection: Connection, take: EpisodeAttributes) -> None:
+        self._workers[connection].take = take
+        with contextlib.suppress(BrokenPipeError):  # a dead worker is noticed when listening
+            connection.send(take)
+
+    def _finished(self, connection: Connection) -> bool:
+        """Hears a worker out; False if it has died."""
+        worker = self._workers[connection]
+        try:
+            failure = connection.recv()
+        except (EOFError, ConnectionResetError):
+            self._dismiss(connection)
+            self._deaths.append(
+                f"worker {worker.number} with exit code {worker.process.exitcode} in "
+                f"{worker.take.take}"
+            )
+            return False
+        if failure is None:
+            return True
+        if failure.errno is not None:
+            raise OSError(failure.errno, failure.message)
+        raise WorkerError(f"recording {worker.take.take} failed: {failure.message}\n{failure.details}")
+
+    def _dismiss(self, connection: Connection) -> None:
+        connection.close()
+        self._workers.pop(connection).process.join()

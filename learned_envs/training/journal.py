@@ -1,0 +1,82 @@
+"""What a training run shows of itself: scalars, sample grids and rollout strips for TensorBoard."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from learned_envs.data.window import Window
+from learned_envs.models.world_model import WorldModel, draw_noise
+
+
+class Journal:
+    """Writes a run's figures and pictures to a TensorBoard folder.
+
+    Args:
+        folder: Where to.
+        windows: Held-out windows, of which the first is dreamed after every round. It must be
+            longer than the model's context.
+        rows: Rows of the pictures.
+        columns: Frames in a rollout strip.
+    """
+
+    def __init__(self, folder: Path, windows: Iterator[Window], *, rows: int = 4, columns: int = 8):
+        self._writer = SummaryWriter(str(folder))
+        self._window = next(windows)
+        self._rows, self._columns = rows, columns
+
+    def log(self, step: int, figures: dict[str, float]) -> None:
+        """Writes scalars."""
+        for name, value in figures.items():
+            self._writer.add_scalar(f"train/{name}", value, step)
+
+    def round_end(self, step: int, model: WorldModel) -> None:
+        """Dreams the held-out window: error per horizon, a grid of first steps, rollout strips."""
+        context = model.dynamics.context
+        truth = self._window.observation[:, context:]
+        dreamed = dream_window(model, self._window)
+        seam = self._window.first[:, 1:].any(1)
+        error = ((dreamed.astype(np.float32) - truth) ** 2).mean((2, 3, 4))[~seam]
+        for horizon in (1, 4, 16, 64):
+            if horizon <= error.shape[1] and len(error):
+                psnr = 10 * np.log10(255**2 / max(float(error[:, horizon - 1].mean()), 1e-6))
+                self._writer.add_scalar(f"held_out/psnr_{horizon}", psnr, step)
+        pair = np.concatenate([truth[:, 0], dreamed[:, 0]], 1)[: 2 * self._rows]
+        self._writer.add_image("one_step", np.concatenate(pair, 1), step, dataformats="HWC")
+        times = np.linspace(0, truth.shape[1] - 1, self._columns).astype(int)
+        strips = [np.concatenate(v[r, times], 1) for r in range(self._rows) for v in (truth, dreamed)]
+        self._writer.add_image("rollout", np.concatenate(strips), step, dataformats="HWC")
+        self._writer.flush()
+
+
+@torch.no_grad()
+def dream_window(model: WorldModel, window: Window) -> np.ndarray:
+    """Dreams a window from its first K frames under its own actions.
+
+    Args:
+        model: Any world model, with K past latents in its state.
+        window: T steps, T >= K.
+
+    Returns:
+        (B, T + 1 - K, H, W, 3) uint8, the frames after the first K.
+    """
+    was_training = model.training
+    model.eval()
+    context = model.dynamics.context
+    device = next(model.parameters()).device
+    frames = torch.from_numpy(window.observation[:, :context]).to(device)
+    actions = torch.from_numpy(window.action).to(device)
+    state = model.start(frames, actions[:, : context - 1])
+    generators = [np.random.default_rng(row) for row in range(len(frames))]
+    dreamed = []
+    for t in range(context - 1, window.action.shape[1]):
+        noise = {
+            name: torch.from_numpy(value).to(device)
+            for name, value in draw_noise(model.noise_spec, generators).items()
+        }
+        state, _ = model.step(state, actions[:, t], noise)
+        dreamed.append(model.render(state).cpu().numpy())
+    model.train(was_training)
+    return np.stack(dreamed, 1)
