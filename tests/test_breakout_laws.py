@@ -241,7 +241,7 @@ def paddle_too_far(tick):
 
 
 def brick_invented(tick):
-    return change_brick(tick, ~tick.simulation.bricks, tick.may)
+    return change_brick(tick, ~tick.simulation.bricks, tick.may & (tick.rewards == 0))
 
 
 def brick_vanished(tick):
@@ -267,7 +267,8 @@ def ball_through_brick(tick):
 
 def wrong_bounce(tick):
     simulation = tick.simulation
-    rows = tick.may & (simulation.ball[:, 1] == 55) & (tick.velocity[:, 1] > 0)
+    rows = tick.may & (simulation.velocity[:, 1] < 0) & (tick.velocity[:, 1] > 0)
+    rows &= simulation.ball[:, 1] == 55
     x = simulation.ball[:, 0]
     rows &= (x > 5) & (x < 58)
     vx = simulation.velocity[:, 0]

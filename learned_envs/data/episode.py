@@ -67,8 +67,8 @@ class EpisodeAttributes:
         for name in ("world", "behaviour"):
             if not _FILE_SAFE.fullmatch(getattr(self, name)):
                 raise ValueError(
-                    f"`{name}` (={getattr(self, name)!r}) becomes part of a file name: use letters, "
-                    "digits, '_', '-' and '.' only"
+                    f"`{name}` (={getattr(self, name)!r}) becomes part of a file name: use "
+                    "letters, digits, '_', '-' and '.' only"
                 )
         for name in ("seed", "part"):
             if getattr(self, name) < 0:

@@ -1,9 +1,9 @@
 """The layout of a recordings folder: which episodes it holds, and what each says of itself.
 
-    <folder>/<world>-<behaviour>-<seed>-p<part>.zarr/     a Zarr v3 group, written once, whole
-        zarr.json                                         attributes; on object stores written last
-        observation/  action/  reward/  terminated/  truncated/  metadata/<name>/
-    <folder>/.<...>.tmp/                                  an episode being written, or abandoned
+`<world>-<behaviour>-<seed>-p<part>.zarr/` is one episode: a Zarr v3 group, written once, whole. Its
+attributes, in `zarr.json`, are an `EpisodeHeader`; on object stores they are written last. Its
+arrays are `observation`, `action`, `reward`, `terminated`, `truncated` and `metadata/<name>`.
+`.<...>.tmp/` is an episode that is being written, or was abandoned.
 """
 
 from __future__ import annotations

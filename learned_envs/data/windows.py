@@ -119,7 +119,9 @@ def _cut(episode: Episode, start: int, length: int) -> Window:
         terminated=np.pad(episode.terminated[steps], (0, missing)),
         first=first,
         valid=np.arange(length) < count,
-        metadata={name: _padded(array[frames], missing) for name, array in episode.metadata.items()},
+        metadata={
+            name: _padded(array[frames], missing) for name, array in episode.metadata.items()
+        },
     )
 
 

@@ -55,11 +55,13 @@ class EpisodeWriter:
         """
         attributes = episode.attributes
         if attributes.world != self.world:
-            raise ValueError(f"an episode of {attributes.world!r} was given, expected {self.world!r}")
+            raise ValueError(
+                f"an episode of {attributes.world!r} was given, expected {self.world!r}"
+            )
         if episode.steps >= MAX_FRAMES:
             raise ValueError(
-                f"{attributes.name} has {episode.steps + 1} frames, at most {MAX_FRAMES} fit: write "
-                "its `parts()`"
+                f"{attributes.name} has {episode.steps + 1} frames, at most {MAX_FRAMES} fit: "
+                "write its `parts()`"
             )
         files = _encoded(episode)
         path = self.folder.path(attributes.name)

@@ -159,7 +159,7 @@ def _brightest_spot(picture: np.ndarray, darkest_channel: np.ndarray) -> np.ndar
     return np.stack([x, y], 1).astype(np.float32) + 1
 
 
-_LEAST_LIGHT = np.full((sim.SIZE, 1), 45, np.uint8)
+_LEAST_LIGHT = np.full((sim.SIZE, 1), 100, np.uint8)
 _LEAST_LIGHT[: sim.TOP_BAR_HEIGHT] = 255
 _LEAST_LIGHT[_WALL[0]] = _BRIGHT
 

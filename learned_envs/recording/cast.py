@@ -33,7 +33,7 @@ def behaviour_weights(world: World, behaviours: Mapping[str, float] | None) -> d
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Players made together: seat i, of behaviour `names[i]`, acts for row `rows[i]`, -1 if free."""
+    """Players made together: seat i plays as `names[i]`, for row `rows[i]` or, at -1, for none."""
 
     behaviour: Behaviour
     names: np.ndarray
@@ -54,7 +54,9 @@ class Cast:
 
     def __init__(self, world: World, names: Sequence[str], random: np.random.Generator):
         self._world, self._random = world, random
-        self._actions = np.zeros((len(names), *world.action_space.shape), world.action_space.dtype)
+        self._actions = np.zeros(
+            (len(names), *(world.action_space.shape or ())), world.action_space.dtype
+        )
         counts = {name: names.count(name) for name in sorted(set(names))}
         seats = [name for name, count in counts.items() for _ in range(count + count // 4 + 1)]
         self._blocks = [self._made(seats)]
@@ -70,12 +72,12 @@ class Cast:
             if free.size:
                 block.rows[free[0]] = row
                 return
-        self._blocks.append(self._made([name] * max(4, len(self._actions) // 8)))
+        self._blocks.append(self._made([name] * max(4, len(self._idle) // 8)))
         self._blocks[-1].rows[0] = row
 
     def __call__(self, observation: np.ndarray, first: np.ndarray) -> np.ndarray:
         """Actions (n, ...) for frames (n, H, W, 3) uint8; see `Behaviour`."""
-        actions = np.empty_like(self._actions)
+        actions = self._idle.copy()
         for block in self._blocks:
             seated = block.rows >= 0
             if seated.any():  # free seats look on at row -1, the last one

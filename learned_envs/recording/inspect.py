@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from tqdm import tqdm
 
 from learned_envs import worlds
 from learned_envs.data.episode import Episode
@@ -83,7 +84,7 @@ class Report:
 
     def __str__(self) -> str:
         """The table that `learned-envs inspect` prints."""
-        lag = "no effect of the actions is seen" if self.lag.lag is None else f"{self.lag.lag} frames"
+        lag = "none is seen" if self.lag.lag is None else f"{self.lag.lag} frames"
         events = "unknown world" if self.events is None else _counts(self.events)
         rows = [
             ("world", self.world),
@@ -102,12 +103,15 @@ class Report:
         return "\n".join([*lines, *(f"  warning: {warning}" for warning in self.warnings)])
 
 
-def inspect(folder: str | os.PathLike[str], world: World | None = None) -> Report:
+def inspect(
+    folder: str | os.PathLike[str], world: World | None = None, progress: bool = False
+) -> Report:
     """Reads a recordings folder through and reports on it.
 
     Args:
         folder: A path or fsspec URL.
         world: Counts the events; None looks the world up by the name in the recordings.
+        progress: Whether to show a progress bar while all frames are read.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -118,7 +122,7 @@ def inspect(folder: str | os.PathLike[str], world: World | None = None) -> Repor
         world = worlds.get(store.world)
     headers = store.headers.values()
     tally = _Tally(world)
-    for episode in store:
+    for episode in tqdm(store, unit="episode", disable=not progress):
         tally.add(episode)
     takes = Counter(h.attributes.behaviour for h in headers if h.attributes.last)
     splits = {split: len(store.names(split)) for split in _SPLITS}
@@ -217,7 +221,7 @@ def _warnings(
     if lag is None:
         yield "no effect of the actions on the frames is seen: check that they belong together"
     elif lag:
-        yield f"actions show {lag} frames late: shift them by as much, or a model must learn the lag"
+        yield f"actions show {lag} frames late: shift them, or a model must learn the lag"
 
 
 def _counts(counts: dict[str, int]) -> str:

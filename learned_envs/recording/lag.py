@@ -1,10 +1,10 @@
 """Estimating how many frames late a recording's actions show, without knowing the world.
 
-What moves is read from pairs of frames as normal flow: the change of brightness times its gradient,
-which has the sign of the motion wherever the thing that moves happens to be (Lucas and Kanade,
-1981). Pooled over cells of the picture, it is a few dozen numbers a step. For each lag, the share of
-their variance between the steps that follow different actions says how well the action of that many
-frames ago explains what moved.
+What moves is read from pairs of frames as normal flow: the change of brightness times its
+gradient, which has the sign of the motion wherever the thing that moves happens to be (Lucas and
+Kanade, 1981). Pooled over cells of the picture, it is a few dozen numbers a step. For each lag, the
+share of their variance that lies between steps with different actions, so many frames before, says
+how well those actions explain what moved.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def input_lag(episodes: Iterable[Episode], max_steps: int = 20_000) -> LagEstima
     motion = np.concatenate(motions)
     ends = np.cumsum([len(action) for action in actions])[:-1]
     classes = np.split(_classes(np.concatenate(actions)), ends)
-    explained = np.array([
-        _explained(motion, np.concatenate([kind[MAX_LAG - lag : len(kind) - lag] for kind in classes]))
-        for lag in range(MAX_LAG + 1)
-    ])  # fmt: skip
+    explained = np.zeros(MAX_LAG + 1)
+    for lag in range(MAX_LAG + 1):
+        before = [kinds[MAX_LAG - lag : len(kinds) - lag] for kinds in classes]
+        explained[lag] = _explained(motion, np.concatenate(before))
     best = int(explained.argmax())
     return LagEstimate(lag=best if explained[best] >= _VISIBLE else None, explained=explained)
 

@@ -205,7 +205,9 @@ class _Crew:
             return True
         if failure.errno is not None:
             raise OSError(failure.errno, failure.message)
-        raise WorkerError(f"recording {worker.take.take} failed: {failure.message}\n{failure.details}")
+        raise WorkerError(
+            f"recording {worker.take.take} failed: {failure.message}\n{failure.details}"
+        )
 
     def _dismiss(self, connection: Connection) -> None:
         connection.close()

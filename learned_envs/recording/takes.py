@@ -1,4 +1,4 @@
-"""What is recorded: a plan of takes that depends on nothing but the seed, and the playing of one."""
+"""What is recorded: a plan of takes that depends on the seed only, and the playing of one."""
 
 from __future__ import annotations
 
