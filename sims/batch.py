@@ -1,4 +1,4 @@
-"""The bookkeeping of a natively batched Gymnasium environment: time limits, autoreset modes, resets.
+"""The bookkeeping of a natively batched Gymnasium environment: limits, autoreset modes, resets.
 
 A subclass holds n worlds as arrays and says how rows start, advance and are observed; everything
 that Gymnasium's vector API asks for on top of that is here, once, for simulators and for dreams.
@@ -28,6 +28,7 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
     Attributes:
         autoreset_options: Gives the reset options of rows that autoreset restarts, as a dict from
             row to options; None for the defaults.
+        reset_info: What `reset` gives as info.
 
     Raises:
         ValueError: If `num_envs` or `max_episode_steps` is below 1.
@@ -58,6 +59,7 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**metadata, "autoreset_mode": self.autoreset_mode}
         self.autoreset_options: Callable[[np.ndarray], dict[int, dict[str, Any]]] | None = None
+        self.reset_info: dict[str, Any] = {}
         self._elapsed = np.zeros(num_envs, np.int64)
         self._ended = np.ones(num_envs, bool)
         self._started = False
@@ -95,26 +97,31 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
             The batch of observations and an info dict.
 
         Raises:
-            ValueError: If seeds or mask do not have one entry a row, or the mask selects none.
+            ValueError: If seeds or mask do not have one entry a row, the mask selects none, or
+                `options["rows"]` names a row that is not reset.
         """
         options = dict(options or {})
         mask = _reset_mask(options.pop("reset_mask", None), self.num_envs)
         seeds = _row_seeds(seed, self.num_envs)
         rows = np.flatnonzero(mask)
+        if strangers := set(options.get("rows", {})) - set(rows.tolist()):
+            raise ValueError(
+                f"options were given for rows {sorted(strangers)}, but only rows {rows.tolist()} "
+                "are reset"
+            )
         self._start(rows, [seeds[i] for i in rows], options)
         self._elapsed[rows] = 0
         self._ended[rows] = False
         self._started = not self._ended.any() or self._started
-        return self._observe(), {}
+        return self._observe(), dict(self.reset_info)
 
-    def step(
-        self, actions: Any
-    ) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Steps every row by one tick; see `gymnasium.vector.VectorEnv.step`.
 
         Raises:
             gymnasium.error.ResetNeeded: Before the first reset, or, with autoreset disabled, when
                 a row has ended and was not reset.
+            gymnasium.error.InvalidAction: If actions of a Discrete space are no integers within it.
             ValueError: If the actions' shape is not that of the action space.
         """
         if not self._started:
@@ -125,10 +132,11 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
                 f"rows {np.flatnonzero(~live).tolist()} have ended: reset them with "
                 "options={'reset_mask': mask} before stepping"
             )
+        actions = self._checked(actions)
         restart = np.flatnonzero(~live)
         if restart.size:
             self._restart(restart)
-        reward, terminated, info = self._advance(self._checked(actions), live)
+        reward, terminated, info = self._advance(actions, live)
         self._elapsed = np.where(live, self._elapsed + 1, 0)
         truncated = np.zeros(self.num_envs, bool)
         if self.max_episode_steps is not None:
@@ -158,6 +166,15 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
                 f"actions of shape {tuple(shape)} were given, expected {self.action_space.shape}: "
                 f"one action of {self.single_action_space} for each of {self.num_envs} rows"
             )
+        space = self.single_action_space
+        if isinstance(space, gym.spaces.Discrete):
+            first, last = int(space.start), int(space.start + space.n - 1)
+            integers = "int" in str(actions.dtype)  # of numpy or of torch
+            if not integers or actions.min() < first or actions.max() > last:
+                raise gym.error.InvalidAction(
+                    f"actions {actions.min()} to {actions.max()} of dtype {actions.dtype} were "
+                    f"given, expected integers from {first} to {last}"
+                )
         return actions
 
 
@@ -168,7 +185,7 @@ def _row_seeds(seed: int | Sequence[int | None] | None, count: int) -> list[int 
         return [int(seed) + i for i in range(count)]
     if len(seed) != count:
         raise ValueError(f"{len(seed)} seeds were given for {count} rows: give one for each")
-    return list(seed)
+    return [None if one is None else int(one) for one in seed]
 
 
 def _reset_mask(mask: np.ndarray | None, count: int) -> np.ndarray:

@@ -65,10 +65,9 @@ class BreakoutSimulation:
         self.lives = np.full(count, MAX_LIVES)
         self._rows = np.arange(count)
         self._canvas = np.empty((count, _PADDED, SIZE, 3), np.uint8)  # all but paddle and ball
+        self.draw_board(self._rows)
 
-    def start(
-        self, row: int, random: np.random.Generator, options: dict[str, Any] | None
-    ) -> None:
+    def start(self, row: int, random: np.random.Generator, options: dict[str, Any] | None) -> None:
         """Begins a game in one row; `options` as `BreakoutEnv.reset` documents them."""
         options = _checked_options(options or {})
         self.paddle[row] = options.get("paddle", PADDLE_START)
@@ -135,7 +134,7 @@ class BreakoutSimulation:
             self.ball[hit, 1] = PADDLE_Y - 2
 
     def _break_bricks(self, rows: np.ndarray) -> np.ndarray:
-        """Breaks at most one brick a game, the first in reading order; True (n,) where one broke."""
+        """Breaks at most one brick a game, first in reading order; True (n,) where one broke."""
         x, y = self.ball[:, :1], self.ball[:, 1:]
         in_row = (y >= BRICK_Y - 1) & (y <= BRICK_Y + BRICK_HEIGHT + 1)
         in_column = (x >= BRICK_X - 1) & (x <= BRICK_X + BRICK_WIDTH + 1)
@@ -174,7 +173,8 @@ class BreakoutSimulation:
         left, fraction = _split(paddle)
         cover = _coverage(fraction, PADDLE_WIDTH)
         x = left[:, None] + np.arange(PADDLE_WIDTH + 1)
-        for y, colour in ((PADDLE_Y - 1, PADDLE_LINE), (PADDLE_Y, PADDLE_COLOUR), (PADDLE_Y + 1, PADDLE_COLOUR)):
+        lines = {PADDLE_Y - 1: PADDLE_LINE, PADDLE_Y: PADDLE_COLOUR, PADDLE_Y + 1: PADDLE_COLOUR}
+        for y, colour in lines.items():
             under = canvas[self._rows[:, None], y, x]
             canvas[self._rows[:, None], y, x] = _over(under, cover, colour)
         corner, fraction = _split(ball - 1)
@@ -231,15 +231,24 @@ def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
     }
     for name, (low, high) in limits.items():
         if name in options:
-            value = np.asarray(options[name], float)
+            value = checked[name] = _numbers(options[name])
             if value.shape != np.shape(low) or not (np.all(value >= low) and np.all(value <= high)):
-                raise ValueError(f"option `{name}` (={options[name]}) must lie in [{low}, {high}]")
-            checked[name] = value
+                raise ValueError(f"option `{name}` (={options[name]}) must be from {low} to {high}")
+    if "lives" in checked and checked["lives"] % 1:
+        raise ValueError(f"option `lives` (={options['lives']}) must be a whole number")
     if "velocity" in checked and abs(checked["velocity"][1]) < 0.5:
         raise ValueError(
             f"option `velocity` (={options['velocity']}) must have a vertical speed of at least 0.5"
         )
     return checked
+
+
+def _numbers(value: Any) -> np.ndarray:
+    """The value as float64, or NaN where it is no number or array of numbers."""
+    try:
+        return np.asarray(value, float)
+    except (TypeError, ValueError):
+        return np.array(np.nan)
 
 
 def _observation_space() -> spaces.Box:
@@ -264,8 +273,9 @@ class BreakoutEnv(gym.Env[np.ndarray, int | np.integer]):
 
     ## Starting State
     Paddle in the middle, ball at (32, 45) moving up, to the left or right as the seeded generator
-    draws. `reset(options=...)` accepts `bricks` (6, 12) bool, `ball` (x, y), `velocity`
-    (vx, vy) in pixels a tick, `lives` (1 to 3) and `paddle` (left edge, 2 to 50).
+    draws. `reset(options=...)` accepts `bricks` (6, 12) bool with at least one standing, `ball`
+    (x, y), its centre pixel, from (2, 4) to (61, 66), `velocity` (vx, vy) in pixels a tick, each
+    within 1.2 of 0 and vy not within 0.5 of it, `lives` (1 to 3) and `paddle` (left edge, 2 to 50).
 
     ## Episode End
     Terminated when the third ball is lost below the frame. The registered id truncates after
@@ -397,13 +407,7 @@ class BreakoutVectorEnv(BatchEnv):
     def _advance(
         self, actions: Any, rows: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-        actions = np.asarray(actions)
-        if actions.dtype.kind not in "iu" or actions.min() < 0 or actions.max() >= len(ACTIONS):
-            raise gym.error.InvalidAction(
-                f"actions of dtype {actions.dtype} from {actions.min()} to {actions.max()} were "
-                "given, expected integers 0 (noop), 1 (left) or 2 (right)"
-            )
-        return *self._simulation.advance(actions, rows, self._random), {}
+        return *self._simulation.advance(np.asarray(actions), rows, self._random), {}
 
     def _observe(self) -> np.ndarray:
         return self._simulation.frames()
@@ -417,7 +421,8 @@ class BreakoutVectorEnv(BatchEnv):
         simulation = self._simulation
         arrays = {name: getattr(simulation, name).copy() for name in _STATE}
         random = [generator.bit_generator.state for generator in self._random]
-        return arrays | {"random": random, "elapsed": self._elapsed.copy(), "ended": self._ended.copy()}
+        clock = {"elapsed": self._elapsed.copy(), "ended": self._ended.copy()}
+        return arrays | clock | {"random": random}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Restores what `get_state` returned, here or in another batch of as many games."""

@@ -25,6 +25,8 @@ from learned_envs.data.episode import EpisodeAttributes
 SCHEMA = 1
 SUFFIX = ".zarr"
 HEADER = "zarr.json"
+FRAMES = "observation"
+STEP_ARRAYS = ("action", "reward", "terminated", "truncated")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.abc.store import Store
+from zarr.core.buffer import cpu
+from zarr.storage import MemoryStore
 
-from learned_envs.data.episode import Episode, Frames, Split
-from learned_envs.data.folder import EpisodeFolder, EpisodeHeader, damaged
+from learned_envs.data.episode import Episode, Split
+from learned_envs.data.folder import FRAMES, STEP_ARRAYS, EpisodeFolder, EpisodeHeader, damaged
 from learned_envs.data.windows import StoreWindows
 
 _CODEC_ERRORS = (ValueError, RuntimeError, OSError, LookupError, TypeError, ArithmeticError)
@@ -70,24 +73,23 @@ class EpisodeStore:
         Raises:
             ValueError: If a file of it is truncated or damaged; the message names it.
         """
-        header = self.headers[name]
-        self._check_files(name, header)
-        observation = _StoredArray.open(self.folder, name, "observation")
-        arrays = {
-            array: _StoredArray.open(self.folder, name, array)[:]
-            for array in ("action", "reward", "terminated", "truncated")
-        }
+        header, path = self.headers[name], self.folder.path(name)
+        fetched = self._fetched(name, lazy=lazy)
+        frames = _StoredArray.open(self.folder.store(name) if lazy else fetched, path, FRAMES)
+        steps = {array: _StoredArray.open(fetched, path, array)[:] for array in STEP_ARRAYS}
         metadata = {
-            array: _StoredArray.open(self.folder, name, f"metadata/{array}")[:]
+            array: _StoredArray.open(fetched, path, f"metadata/{array}")[:]
             for array in header.metadata
         }
-        frames: Frames = observation if lazy else observation[:]
         try:
             return Episode(
-                observation=frames, metadata=metadata, attributes=header.attributes, **arrays
+                observation=frames if lazy else frames[:],
+                metadata=metadata,
+                attributes=header.attributes,
+                **steps,
             )
         except ValueError as error:
-            raise damaged(self.folder.path(name), error) from error
+            raise damaged(path, error) from error
 
     def windows(
         self,
@@ -112,16 +114,23 @@ class EpisodeStore:
             skip=skip,
         )
 
-    def _check_files(self, name: str, header: EpisodeHeader) -> None:
-        """Zarr reads a missing file as zeros, so sizes are compared first."""
-        path = self.folder.path(name)
-        found = self.folder.files.find(path, detail=True)
-        sizes = {file.removeprefix(f"{path}/"): info["size"] for file, info in found.items()}
-        for file, size in header.sizes.items():
-            if file not in sizes:
-                raise damaged(f"{path}/{file}", "the file is missing")
-            if sizes[file] != size:
-                raise damaged(f"{path}/{file}", f"{sizes[file]} bytes, expected {size}")
+    def _fetched(self, name: str, *, lazy: bool) -> MemoryStore:
+        """Fetches an episode's files at once, or, if lazy, all but the frames.
+
+        Sizes are compared, since Zarr reads a missing file as zeros.
+        """
+        path, sizes, files = self.folder.path(name), self.headers[name].sizes, self.folder.files
+        later = {file for file in sizes if lazy and file.startswith(f"{FRAMES}/c/")}
+        now = {file: f"{path}/{file}" for file in sizes if file not in later}
+        contents = files.cat(list(now.values()), on_error="return")
+        for file, size in sizes.items():
+            try:
+                found = files.size(f"{path}/{file}") if file in later else len(contents[now[file]])
+            except (OSError, TypeError) as error:
+                raise damaged(f"{path}/{file}", "the file is missing") from error
+            if found != size:
+                raise damaged(f"{path}/{file}", f"{found} bytes, expected {size}")
+        return MemoryStore({f: cpu.Buffer.from_bytes(contents[now[f]]) for f in now})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +141,12 @@ class _StoredArray:
     array: zarr.Array[Any]
 
     @classmethod
-    def open(cls, folder: EpisodeFolder, episode: str, name: str) -> _StoredArray:
-        path = f"{folder.path(episode)}/{name}"
+    def open(cls, store: Store, episode: str, name: str) -> _StoredArray:
+        path = f"{episode}/{name}"
         try:
-            array = zarr.open_array(folder.store(episode), path=name, mode="r", zarr_format=3)
+            return cls(path, zarr.open_array(store, path=name, mode="r", zarr_format=3))
         except _CODEC_ERRORS as error:
             raise damaged(path, error) from error
-        return cls(path, array)
 
     @property
     def shape(self) -> tuple[int, ...]:

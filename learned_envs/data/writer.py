@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import zarr
+from zarr.abc.codec import BytesBytesCodec
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
 from learned_envs.data.episode import MAX_FRAMES, Episode
-from learned_envs.data.folder import HEADER, EpisodeFolder, EpisodeHeader
+from learned_envs.data.folder import FRAMES, HEADER, STEP_ARRAYS, EpisodeFolder, EpisodeHeader
 
 CHUNK_FRAMES = 16
 _ABANDONED_SECONDS = 3600.0
@@ -95,10 +96,7 @@ class EpisodeWriter:
 
 def _encoded(episode: Episode) -> dict[str, bytes]:
     """The files of the episode's Zarr group, by path inside it."""
-    arrays = {
-        name: getattr(episode, name)
-        for name in ("observation", "action", "reward", "terminated", "truncated")
-    }
+    arrays = {name: getattr(episode, name) for name in (FRAMES, *STEP_ARRAYS)}
     arrays |= {f"metadata/{name}": array for name, array in episode.metadata.items()}
     buffers: dict[str, Buffer] = {}
     store = MemoryStore(buffers)
@@ -117,12 +115,14 @@ def _encoded(episode: Episode) -> dict[str, bytes]:
 
 
 def _encode(store: MemoryStore, name: str, array: np.ndarray) -> None:
-    """One shard an array. Pictures are cut into chunks inside it; the rest is small: one chunk."""
-    frames, row = len(array), array.shape[1:]
-    chunks, shards = (frames, *row), None
-    if name == "observation":
+    """One file an array. Frames are compressed in chunks inside it; the rest is too small for that."""
+    chunks, shards = array.shape, None
+    compressors: tuple[BytesBytesCodec, ...] = (Crc32cCodec(),)
+    if name == FRAMES:
+        frames, *row = array.shape
         chunks = (CHUNK_FRAMES, *row)
         shards = (-(-frames // CHUNK_FRAMES) * CHUNK_FRAMES, *row)
+        compressors = (ZstdCodec(level=6), Crc32cCodec())
     zarr.create_array(
         store,
         name=name,
@@ -130,7 +130,7 @@ def _encode(store: MemoryStore, name: str, array: np.ndarray) -> None:
         dtype=array.dtype,
         chunks=chunks,
         shards=shards,
-        compressors=(ZstdCodec(level=6), Crc32cCodec()),
+        compressors=compressors,
         config={"write_empty_chunks": True},
         zarr_format=3,
     )[:] = array

@@ -12,17 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from learned_envs.models.actions import DiscreteActions, VectorActions
+from learned_envs.models.codecs.autoencoder import AutoencoderConfig
 from learned_envs.models.codecs.codec import to_frames, to_images
 from learned_envs.models.codecs.identity import IdentityConfig
 from learned_envs.models.configuration import configuration
+from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
 from learned_envs.models.dynamics.dynamics import Noise, NoiseSpec, Prediction, State
 from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
 from learned_envs.models.heads import HeadsConfig
 
 DOUBT_LEVELS = 1000
 
-CodecConfig = IdentityConfig
-DynamicsConfig = SparseEditorConfig
+CodecConfig = IdentityConfig | AutoencoderConfig
+DynamicsConfig = SparseEditorConfig | DiffusionDynamicsConfig
 
 
 @configuration

@@ -1,1 +1,1 @@
-"""Training: codec, dynamics from teacher forcing to the closed loop, heads; one resumable trainer."""
+"""Training: dynamics from teacher forcing to the closed loop, heads; one resumable trainer."""

@@ -46,7 +46,11 @@ class Journal:
         pair = np.concatenate([truth[:, 0], dreamed[:, 0]], 1)[: 2 * self._rows]
         self._writer.add_image("one_step", np.concatenate(pair, 1), step, dataformats="HWC")
         times = np.linspace(0, truth.shape[1] - 1, self._columns).astype(int)
-        strips = [np.concatenate(v[r, times], 1) for r in range(self._rows) for v in (truth, dreamed)]
+        strips = [
+            np.concatenate(frames[row, times], 1)
+            for row in range(min(self._rows, len(truth)))
+            for frames in (truth, dreamed)
+        ]
         self._writer.add_image("rollout", np.concatenate(strips), step, dataformats="HWC")
         self._writer.flush()
 

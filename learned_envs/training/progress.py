@@ -22,7 +22,10 @@ def save_progress(
         for key, value in module.state_dict().items()
     }
     for i, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser/{i}/{key}": torch.as_tensor(v).contiguous() for key, v in state.items()}
+        tensors |= {
+            f"optimiser/{i}/{key}": torch.as_tensor(value).contiguous()
+            for key, value in state.items()
+        }
     temporary = folder / f"{FILE}.tmp"
     save_file(tensors, temporary, metadata={"step": str(step)})
     os.replace(temporary, folder / FILE)
@@ -38,12 +41,18 @@ def load_progress(
     tensors = load_file(path)
     for name, module in modules.items():
         module.load_state_dict(_below(tensors, name))
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     saved: dict[int, dict[str, Tensor]] = {}
     for key, value in _below(tensors, "optimiser").items():
         index, _, part = key.partition("/")
-        saved.setdefault(int(index), {})[part] = value
+        saved.setdefault(int(index), {})[part] = _laid_out(value, parameters[int(index)])
     optimiser.load_state_dict({**optimiser.state_dict(), "state": saved})
     return _step(path)
+
+
+def _laid_out(value: Tensor, parameter: Tensor) -> Tensor:
+    """Copies a moment into its parameter's memory layout: fused optimisers go by memory order."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

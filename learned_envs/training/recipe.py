@@ -22,7 +22,7 @@ class Recipe:
         weight_decay: Of AdamW.
         clip: Largest norm of the gradient.
         average: Decay of the moving average of the parameters, which is what gets packaged.
-        teacher_forced: Share of the steps, at the beginning, with every context taken from the truth.
+        teacher_forced: Share of the steps, at the beginning, with contexts from the truth alone.
         closed_by: Share of the steps after which the loop is as closed as it gets.
         resync: Probability, then, that a row goes back to the truth at a step.
         divergence: Distance from the truth, summed over the latent's places and averaged over its
@@ -49,9 +49,14 @@ class Recipe:
     head_noise: float = 0.02
     seed: int = 0
 
+    def __post_init__(self):
+        for name in ("steps", "round_steps", "batch", "window"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` (={getattr(self, name)}) must be at least 1")
+
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of optimiser step `step`."""
-        rise = min(1.0, (step + 1) / self.warmup)
+        rise = min(1.0, (step + 1) / max(1, self.warmup))
         fall = min(1.0, (self.steps - step) / max(1, round(self.decay * self.steps)))
         return self.learning_rate * rise * fall
 

@@ -70,9 +70,10 @@ class Trainer:
             True when the recipe is complete.
 
         Raises:
-            DivergedError: When the loss is no longer finite or exceeds 20 times its usual value.
+            DivergedError: When the loss or its gradient is no longer finite, or the loss exceeds 20
+                times its usual value.
         """
-        deadline = time.monotonic() + 60 * minutes if minutes else math.inf
+        deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
         with tqdm(
             total=self._recipe.steps, initial=self.step, unit="step", disable=not progress
         ) as bar:
@@ -120,7 +121,7 @@ class Trainer:
         self._optimiser.zero_grad()
         total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
-        self._check(total.item())
+        self._check(total.item(), norm.item())
         self._optimiser.step()
         decay = min(recipe.average, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(
@@ -137,12 +138,12 @@ class Trainer:
         noise = self._recipe.head_noise * torch.randn_like(latent[:rows])
         return torch.cat([latent[:rows] + noise, latent[rows:]])
 
-    def _check(self, loss: float) -> None:
-        if not math.isfinite(loss) or loss > 20 * self._usual_loss + 20:
+    def _check(self, loss: float, norm: float) -> None:
+        if not math.isfinite(loss + norm) or loss > 20 * self._usual_loss + 20:
             raise DivergedError(
-                f"loss is {loss} at step {self.step} (usually {self._usual_loss:.3g}): training has "
-                f"diverged. The last good round is kept in {self._folder}; go on from it with a "
-                "lower learning rate"
+                f"loss is {loss} (usually {self._usual_loss:.3g}), gradient norm {norm} at step "
+                f"{self.step}: training has diverged. The last good round is kept in "
+                f"{self._folder}; go on from it with a lower learning rate"
             )
         usual = loss if math.isinf(self._usual_loss) else self._usual_loss
         self._usual_loss = 0.99 * usual + 0.01 * loss

@@ -1,4 +1,4 @@
-"""Breakout: players from careful to careless, odd starts, the packaged model and the published one."""
+"""Breakout: players from careful to careless, odd starts, the packaged and the published model."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ class Players:
         }
         self._lag, self._dead_zone = column["lag"], column["dead_zone"]
         self._aim_centre, self._spread = column["aim"], column["aim_spread"]
-        self._rate, self._sweep, self._avoid = column["random_rate"], column["sweep"], column["avoid"]
+        self._sweep, self._avoid = column["sweep"], column["avoid"]
+        self._rate = column["random_rate"]
         self._seen = np.full((_MAX_LAG, count, 2), 32.0)  # ball positions, newest first
         self._aim = self._aim_centre.copy()
         self._falling = np.zeros(count, bool)
@@ -100,9 +101,13 @@ class Players:
         self._aim = np.where(turned, self._aim_centre + (2 * aim - 1) * self._spread, self._aim)
         rows = np.arange(len(ball))
         error = self._seen[self._lag, rows, 0] + self._aim - paddle
-        wanted = np.where(error > self._dead_zone, RIGHT, np.where(error < -self._dead_zone, LEFT, NOOP))
+        wanted = np.where(
+            error > self._dead_zone, RIGHT, np.where(error < -self._dead_zone, LEFT, NOOP)
+        )
         away = np.where(abs(error) > 14, NOOP, np.where((error > 0) == (paddle > 16), LEFT, RIGHT))
-        self._direction = np.where(paddle <= 8.5, RIGHT, np.where(paddle >= 55.5, LEFT, self._direction))
+        self._direction = np.where(
+            paddle <= 8.5, RIGHT, np.where(paddle >= 55.5, LEFT, self._direction)
+        )
         wanted = np.where(self._sweep, self._direction, np.where(self._avoid, away, wanted))
         return np.where(chance < self._rate, (pick * 3).astype(np.int64), wanted)
 
@@ -160,15 +165,15 @@ def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any]
 
 
 def events(episode: Episode) -> dict[str, int]:
-    """Counts bricks broken, lives lost and game overs of a recorded episode."""
+    """Counts bricks broken, walls refilled, lives lost and game overs of a recorded episode."""
     pips = (episode.observation[:, 1, 4:19, 2] > 150).sum(1) // 3
+    bricks = (episode.observation[:, 8:30:4, 4:60:5] > 100).any(3).sum((1, 2))
     return {
         "bricks broken": int(episode.reward.sum()),
+        "refills": int((np.diff(bricks) > 36).sum()),
         "lives lost": int(np.maximum(-np.diff(pips.astype(int)), 0).sum()),
         "game overs": int(episode.terminated.sum()),
     }
-
-
 
 
 def small() -> WorldModelConfig:
@@ -189,10 +194,36 @@ def small() -> WorldModelConfig:
 
 
 def small_recipe() -> Recipe:
-    """About 90 minutes on two cores with AMX."""
+    """About an hour on two cores with AMX."""
     from learned_envs.training.recipe import Recipe
 
-    return Recipe(steps=18_000)
+    return Recipe(steps=20_000, batch=64)
+
+
+def seed() -> WorldModelConfig:
+    """The published model at its full size, with heads for what it left to its simulator."""
+    from learned_envs.models.actions import DiscreteActions
+    from learned_envs.models.codecs.identity import IdentityConfig
+    from learned_envs.models.dynamics.diffusion_dynamics import tiny_denoiser
+    from learned_envs.models.heads import HeadsConfig
+    from learned_envs.models.world_model import WorldModelConfig
+
+    return WorldModelConfig(
+        image_size=(64, 64),
+        actions=DiscreteActions(count=3, idle=NOOP),
+        codec=IdentityConfig(),
+        dynamics=tiny_denoiser(steps=2),
+        heads=HeadsConfig(rewards=(0.0, 1.0)),
+    )
+
+
+def seed_recipe() -> Recipe:
+    """The published training: teacher forcing only, 40,000 steps of 128."""
+    from learned_envs.training.recipe import Recipe
+
+    return Recipe(
+        steps=40_000, round_steps=100, batch=128, learning_rate=2e-4, decay=0.0, resync=1.0
+    )
 
 
 WORLD = World(
@@ -210,6 +241,6 @@ WORLD = World(
     make_behaviour=make_behaviour,
     reset_options=reset_options,
     events=events,
-    presets={"small": small},
-    recipes={"small": small_recipe},
+    presets={"small": small, "seed": seed},
+    recipes={"small": small_recipe, "seed": seed_recipe},
 )

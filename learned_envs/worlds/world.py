@@ -1,4 +1,4 @@
-"""What the library needs to know of a world: its real env, its actions, how to act in it, its models."""
+"""What the library knows of a world: its real env, its actions, how to act in it, its models."""
 
 from __future__ import annotations
 

@@ -131,7 +131,10 @@ class SparseEditor(Dynamics):
         cumulative = prior.softmax(1).cumsum(1)[:, :-1]
         chosen = (noise["choice"] >= cumulative).sum(1)
         values, mask = self._write(features, self._one_hot(chosen))
-        return Prediction(latent=values, edited=self._edited(mask), surprise=expected)
+        decisions = {"choice": noise["choice"] - cumulative, "edit": mask - self._threshold}
+        return Prediction(
+            latent=values, edited=self._edited(mask), surprise=expected, decisions=decisions
+        )
 
     def loss(self, state: State, action: Tensor, target: Tensor, noise: Noise) -> StepLoss:
         """See `Dynamics.loss`; the choice is drawn by how well each explains `target`."""

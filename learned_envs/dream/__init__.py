@@ -1,0 +1,1 @@
+"""Dreams as Gymnasium environments, and the runtimes that step the model under them."""

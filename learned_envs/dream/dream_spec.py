@@ -1,0 +1,135 @@
+"""What has to be known of a dream besides its network: spaces, noise, starts, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from learned_envs.models.dynamics.dynamics import NoiseSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DreamSpec:
+    """A dream as its environment sees it.
+
+    Attributes:
+        source: Folder or file it came from, for messages.
+        world: Name of the world it dreams, or None.
+        observation_space: Of one row.
+        action_space: Of one row.
+        context: K, frames of history that it starts from.
+        idle_action: Stands in where a history is padded.
+        latent_shape: (C, h, w).
+        state: Shapes of the state's tensors, for one row, in the order of the exported graph.
+        noise: What one step draws, by name, for one row.
+        reward: Where the reward comes from: the model's `head`, or `none`: always 0.
+        fps: Steps a second for people.
+        max_episode_steps: The world's own limit, or None.
+        start_frames: (N, k, H, W, 3) uint8, recorded contexts to begin from.
+        start_actions: (N, k - 1, ...), the actions between those frames.
+    """
+
+    source: str
+    world: str | None
+    observation_space: spaces.Box
+    action_space: gym.Space[Any]
+    context: int
+    idle_action: Any
+    latent_shape: tuple[int, int, int]
+    state: Mapping[str, tuple[int, ...]]
+    noise: Mapping[str, NoiseSpec]
+    reward: Literal["head", "none"]
+    fps: int
+    max_episode_steps: int | None
+    start_frames: np.ndarray
+    start_actions: np.ndarray
+
+    @property
+    def action_shape(self) -> tuple[int, ...]:
+        """Shape of one raw action."""
+        shape = self.action_space.shape
+        assert shape is not None
+        return shape
+
+
+def space_to_json(space: gym.Space[Any]) -> dict[str, Any]:
+    """Describes a Box, Discrete or MultiBinary space as plain values.
+
+    Raises:
+        ValueError: If it is another kind of space.
+    """
+    match space:
+        case spaces.Box():
+            low, high = _bound(space.low), _bound(space.high)
+            shape, dtype = list(space.shape), str(space.dtype)
+            return {"kind": "Box", "low": low, "high": high, "shape": shape, "dtype": dtype}
+        case spaces.Discrete():
+            return {"kind": "Discrete", "n": int(space.n), "start": int(space.start)}
+        case spaces.MultiBinary(n=int()):
+            return {"kind": "MultiBinary", "n": space.n}
+    raise ValueError(f"space {space} was given: a dream has a Box, Discrete or MultiBinary space")
+
+
+def space_from_json(value: Mapping[str, Any]) -> gym.Space[Any]:
+    """Rebuilds what `space_to_json` described.
+
+    Raises:
+        ValueError: If the kind is unknown.
+    """
+    match value.get("kind"):
+        case "Box":
+            dtype = np.dtype(value["dtype"])
+            low, high = (
+                np.broadcast_to(np.array(value[side], dtype), value["shape"])
+                for side in ("low", "high")
+            )
+            return spaces.Box(low, high, tuple(value["shape"]), dtype.type)
+        case "Discrete":
+            return spaces.Discrete(value["n"], start=value["start"])
+        case "MultiBinary":
+            return spaces.MultiBinary(value["n"])
+    raise ValueError(f"space {dict(value)} is of no known kind: Box, Discrete or MultiBinary")
+
+
+def _bound(values: np.ndarray) -> Any:
+    first = values.flat[0]
+    return first.item() if (values == first).all() else values.tolist()
+
+
+def checked_actions(space: gym.Space[Any], actions: Any) -> np.ndarray:
+    """Turns actions into what models take, (n, ...) int64 or float32, if all lie in `space`.
+
+    Args:
+        space: Of one action: Box, Discrete or MultiBinary.
+        actions: (n, *space.shape), anything that NumPy reads as numbers.
+
+    Raises:
+        gymnasium.error.InvalidAction: If shape, dtype or a value is not the space's.
+    """
+    given = np.asarray(actions)
+    kinds = "buif" if isinstance(space, spaces.Box) else "bui"
+    if given.dtype.kind not in kinds or given.shape[1:] != space.shape:
+        raise gym.error.InvalidAction(
+            f"an action of shape {given.shape[1:]} and dtype {given.dtype} was given, expected "
+            f"one of {space}"
+        )
+    match space:
+        case spaces.Discrete():
+            low, high = space.start, space.start + space.n - 1
+        case spaces.MultiBinary():
+            low, high = 0, 1
+        case spaces.Box():
+            low, high = space.low, space.high
+        case _:
+            raise ValueError(f"{space} was given: a dream takes Box, Discrete or MultiBinary")
+    if not ((given >= low) & (given <= high)).all():  # false for NaN, too
+        raise gym.error.InvalidAction(
+            f"action {given.tolist()} was given, expected values of {space}, for example "
+            f"{np.asarray(low).tolist()}"
+        )
+    return given.astype(np.int64 if isinstance(space, spaces.Discrete) else np.float32)

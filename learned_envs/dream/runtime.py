@@ -1,0 +1,136 @@
+"""What steps a world model: the interface of a runtime, and which one plays given weights."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from learned_envs.dream.dream_spec import DreamSpec
+
+RuntimeState = dict[str, Any]
+Outcome = dict[str, np.ndarray]
+
+OUTCOME = ("reward", "termination", "doubt", "surprise")
+
+
+class Runtime(ABC):
+    """Steps a world model in a batch of any size.
+
+    A state is a dict of arrays of the runtime's own kind, with a leading batch axis. Frames,
+    actions and noise go in and outcomes come out as NumPy arrays.
+
+    Attributes:
+        name: As `runtime=` spells it.
+        device: As `device=` spells it.
+        spec: What it dreams.
+        state_shapes: Shapes of the state's arrays, for one row, by name.
+    """
+
+    name: str
+    device: str
+    spec: DreamSpec
+    state_shapes: Mapping[str, tuple[int, ...]]
+
+    @abstractmethod
+    def start(self, frames: np.ndarray, actions: np.ndarray) -> RuntimeState:
+        """Makes a state from frames (B, K, H, W, 3) uint8 and actions (B, K - 1, ...)."""
+
+    @abstractmethod
+    def step(
+        self, state: RuntimeState, action: np.ndarray, noise: Mapping[str, np.ndarray]
+    ) -> tuple[RuntimeState, Outcome]:
+        """Dreams one step, leaving `state` as it is.
+
+        Args:
+            state: From `start` or a step before.
+            action: (B, ...) int64 or float32.
+            noise: As `spec.noise` says, with a leading batch axis, float32.
+
+        Returns:
+            The next state, and `reward`, `termination` (a probability), `doubt`, `surprise`, all
+            (B,) float32, and `finite` (B,) bool: whether all that was predicted are numbers.
+        """
+
+    @abstractmethod
+    def frames(self, state: RuntimeState) -> Any:
+        """The newest frames (B, H, W, 3) uint8, as an array of the runtime's own kind."""
+
+    @abstractmethod
+    def latents(self, state: RuntimeState) -> Any:
+        """The newest latents (B, C, h, w) float32, as an array of the runtime's own kind."""
+
+    @abstractmethod
+    def rows(self, state: RuntimeState, rows: np.ndarray) -> RuntimeState:
+        """The state of `rows` (m,) int64, copied."""
+
+    @abstractmethod
+    def put(self, state: RuntimeState, rows: np.ndarray, source: RuntimeState) -> None:
+        """Overwrites `rows` (m,) int64 of `state` with the m rows of `source`."""
+
+    @abstractmethod
+    def to_numpy(self, array: Any) -> np.ndarray:
+        """Turns an array of the runtime's own kind, or a NumPy array, into a NumPy array."""
+
+    @abstractmethod
+    def from_numpy(self, array: np.ndarray) -> Any:
+        """Turns a NumPy array into one of the runtime's own kind that shares no memory with it."""
+
+
+def open_runtime(
+    path: Path, runtime: str = "auto", device: str = "cpu", sampler_steps: int | None = None
+) -> Runtime:
+    """Loads weights into a runtime.
+
+    Args:
+        path: A checkpoint's folder or an exported `.onnx` file.
+        runtime: `torch`, `onnx`, or `auto`: what the checkpoint's settings name, `torch` if they
+            name none, and `onnx` for an exported file.
+        device: `cpu` or `cuda`.
+        sampler_steps: Of a diffusion model, instead of the checkpoint's; torch only.
+
+    Raises:
+        ValueError: If the runtime is unknown or cannot play these weights so, or the device is not
+            there; `CheckpointError` if the weights cannot be read.
+        gymnasium.error.DependencyNotInstalled: If a package is missing; the message names it.
+    """
+    if runtime not in ("auto", "torch", "onnx"):
+        raise ValueError(f"`runtime` (={runtime!r}) must be 'auto', 'torch' or 'onnx'")
+    if path.suffix == ".onnx":
+        if runtime == "torch":
+            raise ValueError(
+                f"{path} is an exported graph, which torch does not play: use runtime='onnx', or "
+                "give the folder of the checkpoint"
+            )
+        return _onnx(path, device, sampler_steps)
+    from learned_envs.models.checkpoint import read_config
+
+    described = read_config(path)
+    if runtime == "auto":
+        runtime = described["settings"].get("runtime", "torch")
+    if runtime == "onnx":
+        graph = path / f"{described['world']}.onnx"
+        if not graph.exists():
+            raise ValueError(
+                f"runtime='onnx' plays an exported graph, and there is none at {graph}: run "
+                f"`learned-envs export {described['world']} --weights {path} --out DIR` and give "
+                "weights=DIR/<name>.onnx, or use runtime='torch'"
+            )
+        return _onnx(graph, device, sampler_steps)
+    from learned_envs.dream.torch_runtime import TorchRuntime
+
+    return TorchRuntime(path, device, sampler_steps)
+
+
+def _onnx(path: Path, device: str, sampler_steps: int | None) -> Runtime:
+    if sampler_steps is not None:
+        raise ValueError(
+            f"`sampler_steps` (={sampler_steps}) was given, but {path} has its sampler unrolled "
+            "inside: leave it out, or use runtime='torch' with the folder of the checkpoint"
+        )
+    from learned_envs.dream.onnx_runtime import OnnxRuntime
+
+    return OnnxRuntime(path, device)

@@ -1,0 +1,222 @@
+"""How far predicted frames are from true ones: PSNR, SSIM, and PSNR over what changes.
+
+The functions know frames and callables, not models, so that anything that predicts can be measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torchmetrics.functional.image import (
+    peak_signal_noise_ratio,
+    structural_similarity_index_measure,
+)
+
+from learned_envs.data import Window
+
+PSNR_CAP = 60.0
+"""dB. A perfect frame's PSNR is infinite; capped, a mean exists. 60 dB is an error of one level on
+one value in fifteen: nothing that is seen."""
+
+Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""`predict(context, actions) -> frames`, all on its own predictions.
+
+context (B, k, H, W, 3) uint8, oldest first; actions (B, k - 1 + h, ...), the first k - 1 of them
+between the context's frames; frames (B, h, H, W, 3) uint8.
+"""
+
+_CHUNK = 512  # frames whose SSIM is computed at once
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FrameError:
+    """Error of predicted frames at h horizons, each an (h,) float64.
+
+    Attributes:
+        psnr: dB, mean over frames of each frame's `psnr`.
+        ssim: Mean over frames of each frame's `ssim`.
+        changing_psnr: dB over the changing pixels only: those where the true frame differs, in any
+            channel, from the true frame before. From their squared error pooled over all frames,
+            capped at 60; nan where nothing changed.
+    """
+
+    psnr: np.ndarray
+    ssim: np.ndarray
+    changing_psnr: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class HorizonErrors:
+    """Errors of a predictor and of its baselines; index i is i + 1 steps after the last true frame.
+
+    Attributes:
+        errors: `prediction`; `copy last`, which shows the last true frame for ever; and, where a
+            codec was given, `codec`: the true frame encoded and decoded, the best that a model on
+            that codec can do.
+        windows: Windows measured.
+    """
+
+    errors: Mapping[str, FrameError]
+    windows: int
+
+    def table(self) -> str:
+        """A text table of all errors at horizons 1, 2, 4, 8, ... and the last."""
+        last = len(next(iter(self.errors.values())).psnr)
+        shown = sorted({2**i for i in range(last.bit_length())} | {last})
+        lines = [
+            f"{self.windows} windows",
+            f"{'horizon':24s}" + "".join(f"{h:>8d}" for h in shown),
+        ]
+        for name, error in self.errors.items():
+            for label, values, digits in (
+                ("PSNR dB", error.psnr, 2),
+                ("SSIM", error.ssim, 4),
+                ("changing PSNR dB", error.changing_psnr, 2),
+            ):
+                cells = "".join(f"{values[h - 1]:8.{digits}f}" for h in shown)
+                lines.append(f"{name + ', ' + label:24s}".ljust(29)[:29] + cells)
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """The errors as JSON types; nan is None."""
+        return {
+            "windows": self.windows,
+            **{
+                name: {
+                    field: [None if np.isnan(v) else float(v) for v in getattr(error, field)]
+                    for field in ("psnr", "ssim", "changing_psnr")
+                }
+                for name, error in self.errors.items()
+            },
+        }
+
+
+def psnr(frames: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """PSNR of each frame in dB: 10 log10(255² / its mean squared error), at most `PSNR_CAP`.
+
+    Args:
+        frames: (..., H, W, 3) uint8.
+        truth: The same shape.
+
+    Returns:
+        (...) float64.
+
+    Raises:
+        ValueError: If the shapes differ or the frames are not uint8.
+    """
+    one, other = _pair(frames, truth)
+    value = peak_signal_noise_ratio(one, other, data_range=255.0, reduction="none", dim=(1, 2, 3))
+    return value.clamp(max=PSNR_CAP).double().numpy().reshape(frames.shape[:-3])
+
+
+def ssim(frames: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Structural similarity of each frame (Wang et al. 2004; Gaussian window of sigma 1.5), <= 1.
+
+    Args:
+        frames: (..., H, W, 3) uint8.
+        truth: The same shape.
+
+    Returns:
+        (...) float64.
+
+    Raises:
+        ValueError: If the shapes differ or the frames are not uint8.
+    """
+    parts = [
+        structural_similarity_index_measure(a, b, data_range=255.0, reduction="none")
+        for a, b in zip(*(images.split(_CHUNK) for images in _pair(frames, truth)), strict=True)
+    ]
+    assert all(isinstance(part, torch.Tensor) for part in parts)
+    return torch.cat(parts).double().numpy().reshape(frames.shape[:-3])
+
+
+def errors_by_horizon(
+    predict: Predict,
+    windows: Iterable[Window],
+    *,
+    context: int,
+    horizon: int,
+    codec: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> HorizonErrors:
+    """Measures predictions of 1 to `horizon` steps on true play; with `horizon=1`, one step.
+
+    Args:
+        predict: See `Predict`.
+        windows: A finite number of windows of at least `context - 1 + horizon` steps. Rows in which
+            a step of these is not valid are left out.
+        context: True frames that the predictor is given, k.
+        horizon: Steps predicted, h.
+        codec: Encodes and decodes frames (N, H, W, 3) uint8, for the ceiling.
+
+    Raises:
+        ValueError: If a window is too short, or no row is valid.
+    """
+    sums: dict[str, _Sums] = {}
+    measured = 0
+    for window in windows:
+        steps = context - 1 + horizon
+        if window.action.shape[1] < steps:
+            raise ValueError(
+                f"windows of {window.action.shape[1]} steps were given, expected at least {steps}: "
+                f"{context} frames of context and {horizon} predicted"
+            )
+        rows = window.valid[:, :steps].all(1)
+        if not rows.any():
+            continue
+        frames = window.observation[rows, : steps + 1]
+        given, truth, before = frames[:, :context], frames[:, context:], frames[:, context - 1 : -1]
+        guesses = {
+            "prediction": predict(given, window.action[rows, :steps]),
+            "copy last": np.repeat(given[:, -1:], horizon, 1),
+        }
+        if codec is not None:
+            guesses["codec"] = codec(truth.reshape(-1, *truth.shape[2:])).reshape(truth.shape)
+        changing = (truth != before).any(-1)
+        for name, guess in guesses.items():
+            sums.setdefault(name, _Sums(horizon)).add(guess, truth, changing)
+        measured += int(rows.sum())
+    if not measured:
+        raise ValueError("there is no row whose steps are all valid: give more or shorter windows")
+    return HorizonErrors(
+        errors={name: total.error(measured) for name, total in sums.items()}, windows=measured
+    )
+
+
+class _Sums:
+    """Sums behind a `FrameError`, over any number of windows."""
+
+    def __init__(self, horizon: int):
+        self._psnr, self._ssim = np.zeros(horizon), np.zeros(horizon)
+        self._squares, self._values = np.zeros(horizon), np.zeros(horizon)
+
+    def add(self, guess: np.ndarray, truth: np.ndarray, changing: np.ndarray) -> None:
+        self._psnr += psnr(guess, truth).sum(0)
+        self._ssim += ssim(guess, truth).sum(0)
+        square = (guess.astype(np.float32) - truth) ** 2 * changing[..., None]
+        self._squares += square.sum((0, 2, 3, 4), dtype=np.float64)
+        self._values += changing.sum((0, 2, 3)) * truth.shape[-1]
+
+    def error(self, windows: int) -> FrameError:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            changing = 10 * np.log10(255**2 * self._values / self._squares)
+        return FrameError(
+            psnr=self._psnr / windows,
+            ssim=self._ssim / windows,
+            changing_psnr=np.minimum(changing, PSNR_CAP),
+        )
+
+
+def _pair(frames: np.ndarray, truth: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both as images (N, 3, H, W) float32 in 0 to 255."""
+    if frames.shape != truth.shape or frames.dtype != np.uint8 or truth.dtype != np.uint8:
+        raise ValueError(
+            f"frames {frames.shape} {frames.dtype} and truth {truth.shape} {truth.dtype} were "
+            "given, expected uint8 of equal shapes (..., H, W, 3)"
+        )
+    flat = (a.reshape(-1, *a.shape[-3:]) for a in (frames, truth))
+    one, other = (torch.from_numpy(np.moveaxis(a, -1, 1).astype(np.float32)) for a in flat)
+    return one, other

@@ -1,0 +1,170 @@
+"""Dynamics by diffusion: the next latent is denoised step by step, given the past and the action.
+
+After DIAMOND (Alonso et al. 2024, arXiv:2405.12399). The noise on the context, its level told to the
+network, is from GameNGen (Valevski et al. 2024, arXiv:2408.14837): a model that was trained to look
+past errors in its context does not add to them.
+"""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from learned_envs.models.actions import ActionEncoding
+from learned_envs.models.configuration import configuration
+from learned_envs.models.diffusion import (
+    Conditioning,
+    DiffusionConfig,
+    loss_weight,
+    preconditioning,
+    sample,
+    sampling_sigmas,
+    sampling_start,
+    warm_start,
+)
+from learned_envs.models.dynamics.dilated_cnn import DilatedCnnConfig
+from learned_envs.models.dynamics.dynamics import (
+    Dynamics,
+    Noise,
+    NoiseSpec,
+    Prediction,
+    State,
+    StepLoss,
+)
+from learned_envs.models.dynamics.edm_unet import EdmUNetConfig
+
+
+@configuration
+class DiffusionDynamicsConfig:
+    """A network and how it is used as a denoiser.
+
+    Attributes:
+        context: Past latents seen.
+        denoiser: The network.
+        diffusion: Preconditioning, levels of noise, sampler.
+        context_noise: Largest standard deviation of the noise added to the context in training.
+    """
+
+    context: int = 4
+    denoiser: EdmUNetConfig | DilatedCnnConfig = EdmUNetConfig()
+    diffusion: DiffusionConfig = DiffusionConfig()
+    context_noise: float = 0.0
+
+    def __post_init__(self):
+        if self.context < 1:
+            raise ValueError(f"`context` (={self.context}) must be at least 1")
+        if self.context_noise < 0:
+            raise ValueError(f"`context_noise` (={self.context_noise}) must not be negative")
+        if isinstance(self.denoiser, DilatedCnnConfig):
+            if self.diffusion.preconditioning != "none":
+                raise ValueError(
+                    f"`preconditioning` (={self.diffusion.preconditioning!r}) must be 'none' with "
+                    "the dilated CNN: its output lies in (-1, 1), it writes the clean latent itself"
+                )
+            if self.context_noise:
+                raise ValueError(
+                    f"`context_noise` (={self.context_noise}) must be 0 with the dilated CNN: it "
+                    "has no input that tells it the level"
+                )
+
+    def build(
+        self, latent_shape: tuple[int, int, int], actions: ActionEncoding
+    ) -> "DiffusionDynamics":
+        """Builds the dynamics for latents (C, h, w)."""
+        return DiffusionDynamics(self, latent_shape, actions)
+
+    def with_steps(self, steps: int) -> "DiffusionDynamicsConfig":
+        """The same with another number of sampler steps; the same weights fit it."""
+        return dataclasses.replace(
+            self, diffusion=dataclasses.replace(self.diffusion, steps=steps)
+        )
+
+
+def diamond() -> DiffusionDynamicsConfig:
+    """Preset: DIAMOND's denoiser and sampler for 64x64 pixels, and context noise."""
+    return DiffusionDynamicsConfig(context_noise=0.1)
+
+
+def tiny_denoiser(steps: int = 2) -> DiffusionDynamicsConfig:
+    """Preset: the dilated pixel CNN of 2,424,963 parameters, with its warm start."""
+    return DiffusionDynamicsConfig(denoiser=DilatedCnnConfig(), diffusion=warm_start(steps))
+
+
+class DiffusionDynamics(Dynamics):
+    """See the module's docstring.
+
+    Surprise is the logarithm of the mean absolute change between the sampler's first estimate of
+    the next latent and its last: where the context determines what comes next, a denoiser knows it
+    from the highest level of noise on, and where it does not, the estimate moves as noise falls. A
+    sampler of one step has no second estimate; the last latent stands in for the first then, and
+    surprise is the logarithm of how much changes.
+    """
+
+    def __init__(
+        self,
+        config: DiffusionDynamicsConfig,
+        latent_shape: tuple[int, int, int],
+        actions: ActionEncoding,
+    ):
+        super().__init__()
+        self.config = config
+        self.context = config.context
+        self.state_spec = {}
+        self.noise_spec = {"start": NoiseSpec(latent_shape, "normal")}
+        self.network = config.denoiser.build(latent_shape, config.context, actions)
+
+    def denoise(self, noisy: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
+        """Estimates the clean latents.
+
+        Args:
+            noisy: (B, C, h, w).
+            sigma: (B,), the standard deviation of the noise on them.
+            conditioning: What else there is to go by.
+
+        Returns:
+            (B, C, h, w) float32.
+        """
+        around = preconditioning(self.config.diffusion, sigma)
+        told = dataclasses.replace(conditioning, context=around.context * conditioning.context)
+        output = self.network(around.input * noisy, around.told, told).float()
+        return around.skip * noisy + around.output * output
+
+    def predict(self, state: State, action: Tensor, noise: Noise) -> Prediction:
+        """See `Dynamics.predict`; `noise["start"]` (B, C, h, w) normal starts the sampler."""
+        config, previous = self.config.diffusion, state["latents"][:, -1]
+        quiet = action.new_zeros(action.shape[0], 1)
+        conditioning = _conditioning(state, action, quiet)
+        estimates = sample(
+            lambda noisy, sigma: self.denoise(noisy, sigma, conditioning),
+            sampling_start(config, previous, noise["start"]),
+            sampling_sigmas(config),
+        )
+        reference = estimates[0] if config.steps > 1 else previous
+        change = (estimates[-1] - reference).abs().mean((1, 2, 3))
+        return Prediction(latent=estimates[-1], surprise=(change + 1e-6).log())
+
+    def loss(self, state: State, action: Tensor, target: Tensor, noise: Noise) -> StepLoss:
+        """See `Dynamics.loss`; levels and noise of the denoising task come from torch's generator."""
+        config, rows = self.config.diffusion, len(target)
+        sigma = config.training_sigma.draw(rows, target.device)
+        noisy = target + sigma[:, None, None, None] * torch.randn_like(target)
+        level = self.config.context_noise * torch.rand(rows, 1, device=target.device)
+        denoised = self.denoise(noisy, sigma, _noisy_conditioning(state, action, level))
+        error = ((denoised - target) ** 2).mean((1, 2, 3))
+        total = (loss_weight(config, sigma) * error).mean()
+        with torch.no_grad():
+            prediction = self.predict(state, action, noise)
+        parts = {"denoise": total.detach(), "squared_error": error.mean().detach()}
+        return StepLoss(total=total, parts=parts, prediction=prediction)
+
+
+def _conditioning(state: State, action: Tensor, level: Tensor) -> Conditioning:
+    actions = torch.cat([state["actions"], action[:, None]], 1)
+    return Conditioning(context=state["latents"], actions=actions, level=level)
+
+
+def _noisy_conditioning(state: State, action: Tensor, level: Tensor) -> Conditioning:
+    """Conditioning with noise of standard deviation `level` (B, 1) on the context."""
+    latents = state["latents"]
+    noisy = latents + level[:, :, None, None, None] * torch.randn_like(latents)
+    return _conditioning({**state, "latents": noisy}, action, level)

@@ -1,0 +1,180 @@
+"""Training of a codec on single frames, before the dynamics that will use it.
+
+Besides reconstruction there is one optional term: the latent should move as the picture moves
+(equivariance, as in EQ-VAE, Kouzelis et al. 2025, arXiv:2502.09509, for shifts). On latents that do
+not, dynamics have to learn a new pattern for every sub-cell position of a thing, and things dissolve.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from learned_envs.data.window import Window
+from learned_envs.models.codecs.autoencoder import Autoencoder
+from learned_envs.models.codecs.codec import to_images
+from learned_envs.models.configuration import configuration
+from learned_envs.training.rounds import Log, Rounds, Schedule
+
+
+@configuration
+class CodecRecipe(Schedule):
+    """How a codec is trained.
+
+    Attributes:
+        batch: Rows of a window, and pictures of an optimiser step.
+        window: Steps of a window; its frames are shuffled before they make batches.
+        equivariance: Weight of the equivariance loss; 0 for none.
+        shift: Largest shift for it along each axis, in cells of the latent.
+    """
+
+    batch: int = 64
+    window: int = 16
+    learning_rate: float = 1e-3
+    equivariance: float = 0.0
+    shift: int = 1
+
+    def __post_init__(self):
+        if self.equivariance < 0:
+            raise ValueError(f"`equivariance` (={self.equivariance}) must not be negative")
+        if self.shift < 1:
+            raise ValueError(f"`shift` (={self.shift}) must be at least 1")
+
+
+def train_codec(
+    codec: Autoencoder,
+    recipe: CodecRecipe,
+    windows: Callable[[int], Iterator[Window]],
+    folder: Path,
+    *,
+    minutes: float | None = None,
+    device: torch.device | str = "cpu",
+    log: Log | None = None,
+    round_end: Callable[[int, Autoencoder], None] | None = None,
+    progress: bool = True,
+) -> Autoencoder | None:
+    """Trains a codec, going on from what `folder` holds.
+
+    Args:
+        codec: What is trained, in place.
+        recipe: How.
+        windows: Gives the endless windows of round r; called anew for every round.
+        folder: Where progress is kept.
+        minutes: Stop at the end of a round after so long.
+        device: Where to train.
+        log: Receives figures every 20 steps.
+        round_end: Called after each round with the step and the averaged codec.
+        progress: Show a progress bar.
+
+    Returns:
+        The averaged codec, or None when `minutes` ran out first.
+
+    Raises:
+        DivergedError: When the loss is no longer finite or grows without end.
+    """
+
+    def losses(number: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        for images in _batches(windows(number), recipe.batch, torch.device(device)):
+            yield codec_loss(codec, images, recipe)
+
+    rounds = Rounds(
+        codec, recipe, losses, folder, device=device, log=log, round_end=round_end
+    )  # fmt: skip
+    return rounds.average if rounds.run(minutes, progress=progress) else None
+
+
+def codec_loss(
+    codec: Autoencoder, images: Tensor, recipe: CodecRecipe
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of images (B, 3, H, W) in [-1, 1], a scalar, and its parts by name."""
+    reconstruction, _ = codec.reconstruct(images)
+    total = F.l1_loss(reconstruction, images)
+    parts = {"l1": total.detach()}
+    if recipe.equivariance:
+        shift = _draw_shift(recipe.shift * codec.config.factor)
+        equivariance = equivariance_loss(
+            codec.encode_continuous, images, factor=codec.config.factor, shift=shift
+        )
+        total = total + recipe.equivariance * equivariance
+        parts["equivariance"] = equivariance.detach()
+    return total, parts
+
+
+def equivariance_loss(
+    encode: Callable[[Tensor], Tensor],
+    images: Tensor,
+    *,
+    factor: int,
+    shift: tuple[int, int],
+    margin: int = 2,
+) -> Tensor:
+    """How far the latents of shifted crops are from the shifted latents, relative to their variance.
+
+    Two crops of each image, one shifted against the other, are encoded; the latent of the first is
+    moved by as many cells, with linear interpolation for a part of a cell, and compared with the
+    latent of the second. A codec made of strided convolutions is equivariant to whole cells (up to
+    its borders) by nature; what it learns here is what a part of a cell does.
+
+    Args:
+        encode: From images to continuous latents.
+        images: (B, 3, H, W).
+        factor: Pixels to a cell.
+        shift: Pixels (down, right), of either sign.
+        margin: Cells at the crops' borders that are left out.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ValueError: If the images are too small for the shift and the margins.
+    """
+    first, second, moved = images, images, []
+    for axis, pixels in zip((2, 3), shift, strict=True):
+        size = (images.shape[axis] - abs(pixels)) // factor * factor
+        if size // factor <= 2 * margin + _reach(pixels / factor):
+            raise ValueError(
+                f"images of {images.shape[axis]} pixels are too small for a shift of {pixels} with "
+                f"cells of {factor}: lower `shift`, or set `equivariance` to 0"
+            )
+        first = first.narrow(axis, max(-pixels, 0), size)
+        second = second.narrow(axis, max(pixels, 0), size)
+        moved.append(pixels / factor)
+    latent, target = encode(torch.cat([first, second])).chunk(2)
+    for axis, cells in zip((2, 3), moved, strict=True):
+        latent, target = _aligned(latent, target, axis, cells, margin)
+    return ((latent - target) ** 2).mean() / (target.detach().var() + 1e-4)
+
+
+def _reach(cells: float) -> int:
+    return math.ceil(abs(cells)) + 1
+
+
+def _aligned(
+    latent: Tensor, target: Tensor, axis: int, cells: float, margin: int
+) -> tuple[Tensor, Tensor]:
+    """`latent` read at i + `cells` along `axis`, and `target` at i, where both are off the margins."""
+    whole = math.floor(cells)
+    begin = max(margin, margin - whole)
+    count = min(latent.shape[axis] - margin, latent.shape[axis] - margin - whole - 1) - begin
+    low = latent.narrow(axis, begin + whole, count)
+    high = latent.narrow(axis, begin + whole + 1, count)
+    return low + (cells - whole) * (high - low), target.narrow(axis, begin, count)
+
+
+def _draw_shift(largest: int) -> tuple[int, int]:
+    down, right = torch.randint(-largest, largest + 1, (2,)).tolist()
+    return down, right
+
+
+def _batches(windows: Iterator[Window], size: int, device: torch.device) -> Iterator[Tensor]:
+    """Images (size, 3, H, W) from the shuffled frames of each window; a smaller rest is dropped."""
+    for window in windows:
+        frames = window.observation.reshape(-1, *window.observation.shape[2:])
+        order = torch.randperm(len(frames)).numpy()
+        for begin in range(0, len(frames) - size + 1, size):
+            chosen = np.ascontiguousarray(frames[order[begin : begin + size]])
+            yield to_images(torch.from_numpy(chosen).to(device))
