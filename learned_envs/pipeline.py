@@ -6,6 +6,7 @@ import ctypes
 import dataclasses
 import json
 import platform
+import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,13 +18,15 @@ import torch
 from learned_envs.data.store import EpisodeStore
 from learned_envs.data.window import Window
 from learned_envs.models.checkpoint import Starts, save_checkpoint
+from learned_envs.models.codecs.autoencoder import Autoencoder
 from learned_envs.models.configuration import to_json
 from learned_envs.models.world_model import DOUBT_LEVELS, WorldModel
 from learned_envs.recording.live import LiveWindows
 from learned_envs.training.closed_loop import closed_loop
+from learned_envs.training.codec import train_codec
 from learned_envs.training.journal import Journal
 from learned_envs.training.recipe import Recipe
-from learned_envs.training.trainer import Trainer
+from learned_envs.training.trainer import dynamics_trainer
 from learned_envs.worlds import World
 
 HELD_OUT_SEED = 900_000
@@ -112,11 +115,11 @@ def train(
     minutes: float | None = None,
     device: str = "cpu",
 ) -> Path | None:
-    """Trains a world's dynamics and heads, going on from what `folder` holds, and packs the result.
+    """Trains a model's codec, then dynamics and heads, going on from what `folder` holds; packs it.
 
     Args:
         world: What is dreamed.
-        model: Untrained, with a trained codec where the codec has parameters.
+        model: What is trained.
         recipe: How.
         folder: Where progress, TensorBoard logs and the checkpoint go.
         windows: Gives the training windows of round r.
@@ -127,8 +130,18 @@ def train(
     Returns:
         The checkpoint's folder, or None when `minutes` ran out first.
     """
+    begun = time.monotonic()
+    if isinstance(model.codec, Autoencoder):
+        codec = train_codec(
+            model.codec, recipe.codec, windows, folder / "codec", minutes=minutes, device=device
+        )
+        if codec is None:
+            return None
+        model.codec.load_state_dict(codec.state_dict())
+    if minutes is not None:
+        minutes -= (time.monotonic() - begun) / 60
     journal = Journal(folder / "log", held_out(0))
-    trainer = Trainer(
+    trainer = dynamics_trainer(
         model, recipe, windows, folder, device=device,
         log=journal.log, round_end=journal.round_end,
     )  # fmt: skip
@@ -188,7 +201,10 @@ def simulated(world: World, recipe: Recipe, _: str = "sim") -> tuple[Windows, Wi
     """Training and held-out windows straight from the world's batched simulator."""
 
     def windows(number: int) -> Iterator[Window]:
-        return LiveWindows(world, recipe.batch, recipe.window, _seed(recipe.seed, number))
+        return LiveWindows(
+            world, recipe.batch, recipe.window, _seed(recipe.seed, number),
+            max_episode_steps=recipe.episode_steps,
+        )  # fmt: skip
 
     def held_out(number: int) -> Iterator[Window]:
         return LiveWindows(world, 64, recipe.window, HELD_OUT_SEED + number)

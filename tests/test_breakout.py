@@ -11,6 +11,7 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import learned_envs
 from sims.breakout import BreakoutEnv
 
 NOOP, LEFT, RIGHT = 0, 1, 2
@@ -25,8 +26,6 @@ BRICK_COLOURS = (
 )  # fmt: skip
 PADDLE, PADDLE_LINE = (235, 241, 252), (112, 221, 255)
 BALL, BALL_CENTRE = (255, 255, 255), (255, 221, 103)
-
-fractions = st.floats(0, 1, exclude_max=True)
 
 
 def game(*, antialias: bool = True, seed: int = 0, **options: Any) -> BreakoutEnv:
@@ -66,6 +65,7 @@ def test_gymnasiums_checker_finds_nothing(antialias):
 
 
 def test_the_registered_env_passes_gymnasiums_checker_with_its_render_modes():
+    learned_envs.register_envs()
     check_env(gym.make("Real-Breakout-v0", render_mode="rgb_array").unwrapped)
 
 
@@ -103,7 +103,7 @@ def test_a_pickled_game_goes_on_as_the_original_does():
     env = game(lives=2, ball=(10, 60), velocity=(0, 0.92), paddle=40)
     play(env, actions(3))
     copy = pickle.loads(pickle.dumps(env))
-    assert np.array_equal(play(env, actions(200)), play(copy, actions(200)))
+    assert np.array_equal(play(env, actions(60)), play(copy, actions(60)))
 
 
 # --- rules ---------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def test_the_paddle_meets_the_ball_where_the_action_has_just_moved_it():
 
 
 def test_a_brick_that_is_hit_breaks_turns_the_ball_and_pays_one():
-    env = game(ball=(31, 33), velocity=(0.1, -1))
+    env = game(ball=(31, 31.5), velocity=(0.1, -1))
     _, reward, *_ = env.step(NOOP)
     state = env.get_state()
     assert reward == 1
@@ -224,7 +224,7 @@ def test_of_the_bricks_that_are_hit_only_the_first_in_reading_order_breaks():
 
 
 def test_the_wall_is_built_anew_when_its_last_brick_breaks():
-    env = game(bricks=BOTTOM_BRICK, ball=(6, 32.5), velocity=(0, -0.92))
+    env = game(bricks=BOTTOM_BRICK, ball=(6, 31.5), velocity=(0, -0.92))
     _, reward, *_ = env.step(NOOP)
     assert reward == 1
     assert env.get_state()["bricks"].all()
@@ -279,12 +279,12 @@ def test_the_seed_draws_the_direction_of_the_first_ball():
     assert [direction(seed) for seed in range(20)] == [direction(seed) for seed in range(20)]
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 2**31))
 def test_a_random_game_keeps_its_bounds(seed):
     env = game(seed=seed, lives=2)
     before = env.get_state()
-    for action in actions(300, seed):
+    for action in actions(150, seed):
         _, reward, terminated, _, _ = env.step(action)
         state = env.get_state()
         assert reward == before["bricks"].sum() - state["bricks"].sum()
@@ -324,7 +324,7 @@ def published_frame(state: dict[str, Any]) -> np.ndarray:
 @given(seed=st.integers(0, 2**31), lives=st.integers(1, 3), paddle=st.floats(2, 50))
 def test_without_antialiasing_every_frame_is_the_published_one(seed, lives, paddle):
     env = game(antialias=False, seed=seed, lives=lives, paddle=paddle)
-    for action in actions(150, seed):
+    for action in actions(80, seed):
         frame, _, terminated, _, _ = env.step(action)
         assert np.array_equal(frame, published_frame(env.get_state()))
         if terminated:
@@ -341,7 +341,7 @@ def coverage(frame: np.ndarray, rows: slice, red: int) -> np.ndarray:
     return (frame[rows, :, 0].astype(float) - BACKGROUND[0]) / (red - BACKGROUND[0])
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(x=st.floats(3, 59), y=st.floats(14, 52))
 def test_the_ball_can_be_read_from_the_picture_to_a_fiftieth_of_a_pixel(x, y):
     frame, _ = game().reset(options={"bricks": FAR_BRICK, "ball": (x, y)})
@@ -352,7 +352,7 @@ def test_the_ball_can_be_read_from_the_picture_to_a_fiftieth_of_a_pixel(x, y):
     assert cover.sum(1) @ np.arange(12, 55) / cover.sum() == pytest.approx(y, abs=0.02)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(left=st.floats(2, 50))
 def test_the_paddle_can_be_read_from_the_picture_to_a_fiftieth_of_a_pixel(left):
     frame, _ = game().reset(options={"paddle": left})
@@ -382,31 +382,29 @@ def test_a_pip_goes_with_the_life_in_the_same_frame(lives):
 # --- state ---------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=10)
-@given(seed=st.integers(0, 2**31), before=st.integers(0, 60))
-def test_a_branch_repeats_the_future_with_its_new_balls(seed, before):
-    env = game(seed=seed, ball=(50, 40), velocity=(0.3, 0.92), paddle=10)
-    play(env, actions(before, seed))
+@pytest.mark.parametrize("seed", range(6))
+def test_a_branch_repeats_the_future_with_its_new_ball(seed):
+    env = game(seed=seed, ball=(50, 60), velocity=(0.3, 0.92), paddle=10)
+    play(env, actions(3, seed))
     state = env.get_state()
-    idle = [NOOP] * 400
-    future = play(env, idle)
-    assert len({pips(frame) for frame in future}) > 1  # balls were launched in this future
+    future = play(env, actions(20, seed))
+    assert pips(future[0]) > pips(future[-1])  # a ball was launched in this future
     env.set_state(state)
-    assert np.array_equal(play(env, idle), future)
+    assert np.array_equal(play(env, actions(20, seed)), future)
 
 
 def test_a_state_moves_to_another_env():
-    env, other = game(seed=1, ball=(20, 60), velocity=(0.3, 0.92)), game(seed=2)
-    play(env, actions(5))
+    env, other = game(seed=1, ball=(10, 60), velocity=(0.3, 0.92)), game(seed=2)
+    play(env, actions(3))
     other.set_state(env.get_state())
-    assert np.array_equal(play(env, [NOOP] * 200), play(other, [NOOP] * 200))
+    assert np.array_equal(play(env, actions(60)), play(other, actions(60)))
 
 
 def test_a_state_stays_as_it_was_taken():
     env = game()
     state = env.get_state()
     kept = pickle.dumps(state)
-    play(env, actions(150))
+    play(env, actions(50))
     assert pickle.dumps(state) == kept
 
 

@@ -392,6 +392,7 @@ def play_with(fault, rows: int = 24, steps: int = 260):
         truncated=np.zeros((steps, rows), bool),
         first=first,
         age=np.ones((steps + 1, rows), np.int64),
+        doubt=np.full((steps, rows), np.nan),
     )
     return rollout, np.stack(planted)
 

@@ -1,5 +1,6 @@
 """A world of 4x6 pixels that is recorded in no time. Its frames show the seed and the clock."""
 
+import errno
 import os
 import signal
 from typing import Any
@@ -59,6 +60,15 @@ class BrokenEnv(TinyEnv):
         if seed == 2:
             raise RuntimeError("the ball is square")
         return super().reset(seed=seed, options=options)
+
+
+class FullDiskEnv(TinyEnv):
+    """Finds the disk full when it is reset."""
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        raise OSError(errno.ENOSPC, "no space is left")
 
 
 class Players:

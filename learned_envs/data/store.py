@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import zarr
 from zarr.abc.store import Store
+from zarr.api import asynchronous
 from zarr.core.buffer import cpu
+from zarr.core.sync import sync
 from zarr.storage import MemoryStore
 
 from learned_envs.data.episode import Episode, Split
 from learned_envs.data.folder import FRAMES, STEP_ARRAYS, EpisodeFolder, EpisodeHeader, damaged
 from learned_envs.data.windows import StoreWindows
-
-_CODEC_ERRORS = (ValueError, RuntimeError, OSError, LookupError, TypeError, ArithmeticError)
 
 
 class EpisodeStore:
@@ -75,18 +76,16 @@ class EpisodeStore:
         """
         header, path = self.headers[name], self.folder.path(name)
         fetched = self._fetched(name, lazy=lazy)
-        frames = _StoredArray.open(self.folder.store(name) if lazy else fetched, path, FRAMES)
-        steps = {array: _StoredArray.open(fetched, path, array)[:] for array in STEP_ARRAYS}
-        metadata = {
-            array: _StoredArray.open(fetched, path, f"metadata/{array}")[:]
-            for array in header.metadata
-        }
+        metadata = [f"metadata/{array}" for array in header.metadata]
+        names = [*STEP_ARRAYS, *metadata, *([] if lazy else [FRAMES])]
+        arrays = sync(_decoded(fetched, path, names))  # one hop to Zarr's thread
+        if lazy:
+            arrays[FRAMES] = _LazyFrames.open(self.folder.store(name), path)
         try:
             return Episode(
-                observation=frames if lazy else frames[:],
-                metadata=metadata,
+                **{array: arrays[array] for array in (FRAMES, *STEP_ARRAYS)},
+                metadata={array.removeprefix("metadata/"): arrays[array] for array in metadata},
                 attributes=header.attributes,
-                **steps,
             )
         except ValueError as error:
             raise damaged(path, error) from error
@@ -133,20 +132,28 @@ class EpisodeStore:
         return MemoryStore({f: cpu.Buffer.from_bytes(contents[now[f]]) for f in now})
 
 
+async def _decoded(store: Store, path: str, names: Iterable[str]) -> dict[str, Any]:
+    """Reads whole arrays of the episode at `path`."""
+    arrays = {}
+    for name in names:
+        with _naming(f"{path}/{name}"):
+            array = await asynchronous.open_array(store=store, path=name, mode="r", zarr_format=3)
+            arrays[name] = np.asarray(await array.getitem(...))
+    return arrays
+
+
 @dataclass(frozen=True, slots=True)
-class _StoredArray:
-    """An array on disk whose slices are decoded when asked for."""
+class _LazyFrames:
+    """Frames on disk, decoded when they are asked for."""
 
     path: str
     array: zarr.Array[Any]
 
     @classmethod
-    def open(cls, store: Store, episode: str, name: str) -> _StoredArray:
-        path = f"{episode}/{name}"
-        try:
-            return cls(path, zarr.open_array(store, path=name, mode="r", zarr_format=3))
-        except _CODEC_ERRORS as error:
-            raise damaged(path, error) from error
+    def open(cls, store: Store, episode: str) -> _LazyFrames:
+        path = f"{episode}/{FRAMES}"
+        with _naming(path):
+            return cls(path, zarr.open_array(store, path=FRAMES, mode="r", zarr_format=3))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -157,7 +164,14 @@ class _StoredArray:
         return self.array.dtype
 
     def __getitem__(self, frames: slice) -> np.ndarray:
-        try:
+        with _naming(self.path):
             return np.asarray(self.array[frames])
-        except _CODEC_ERRORS as error:
-            raise damaged(self.path, error) from error
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Turns whatever a codec raises over damaged data into an error that names the file."""
+    try:
+        yield
+    except (ValueError, RuntimeError, OSError, LookupError, TypeError, ArithmeticError) as error:
+        raise damaged(path, error) from error

@@ -10,10 +10,11 @@ import uuid
 from pathlib import Path
 
 import numpy as np
-import zarr
 from zarr.abc.codec import BytesBytesCodec
+from zarr.api import asynchronous
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.core.buffer import Buffer
+from zarr.core.sync import sync
 from zarr.storage import MemoryStore
 
 from learned_envs.data.episode import MAX_FRAMES, Episode
@@ -64,7 +65,7 @@ class EpisodeWriter:
                 f"{attributes.name} has {episode.steps + 1} frames, at most {MAX_FRAMES} fit: "
                 "write its `parts()`"
             )
-        files = _encoded(episode)
+        files = sync(_encoded(episode))  # one hop to Zarr's thread instead of one an array
         path = self.folder.path(attributes.name)
         if not self.folder.is_local:
             self._upload(path, files)
@@ -94,15 +95,15 @@ class EpisodeWriter:
         self.folder.files.pipe_file(f"{path}/{HEADER}", header)
 
 
-def _encoded(episode: Episode) -> dict[str, bytes]:
+async def _encoded(episode: Episode) -> dict[str, bytes]:
     """The files of the episode's Zarr group, by path inside it."""
     arrays = {name: getattr(episode, name) for name in (FRAMES, *STEP_ARRAYS)}
     arrays |= {f"metadata/{name}": array for name, array in episode.metadata.items()}
     buffers: dict[str, Buffer] = {}
     store = MemoryStore(buffers)
-    group = zarr.create_group(store, zarr_format=3)
+    group = await asynchronous.create_group(store=store, zarr_format=3)
     for name, array in arrays.items():
-        _encode(store, name, np.ascontiguousarray(array[:]))
+        await _encode(store, name, np.ascontiguousarray(array[:]))
     files = {path: buffer.to_bytes() for path, buffer in buffers.items() if path != HEADER}
     header = EpisodeHeader(
         attributes=episode.attributes,
@@ -110,12 +111,12 @@ def _encoded(episode: Episode) -> dict[str, bytes]:
         metadata=tuple(episode.metadata),
         sizes={path: len(content) for path, content in files.items()},
     )
-    group.attrs.update(header.to_json())
+    await group.update_attributes(header.to_json())
     return files | {HEADER: buffers[HEADER].to_bytes()}
 
 
-def _encode(store: MemoryStore, name: str, array: np.ndarray) -> None:
-    """One file an array. Frames are compressed in chunks inside it; the rest is too small for that."""
+async def _encode(store: MemoryStore, name: str, array: np.ndarray) -> None:
+    """One file an array. Frames are compressed in chunks inside it; the rest is too small."""
     chunks, shards = array.shape, None
     compressors: tuple[BytesBytesCodec, ...] = (Crc32cCodec(),)
     if name == FRAMES:
@@ -123,7 +124,7 @@ def _encode(store: MemoryStore, name: str, array: np.ndarray) -> None:
         chunks = (CHUNK_FRAMES, *row)
         shards = (-(-frames // CHUNK_FRAMES) * CHUNK_FRAMES, *row)
         compressors = (ZstdCodec(level=6), Crc32cCodec())
-    zarr.create_array(
+    stored = await asynchronous.create_array(
         store,
         name=name,
         shape=array.shape,
@@ -133,7 +134,8 @@ def _encode(store: MemoryStore, name: str, array: np.ndarray) -> None:
         compressors=compressors,
         config={"write_empty_chunks": True},
         zarr_format=3,
-    )[:] = array
+    )
+    await stored.setitem(..., array)
 
 
 def _write_whole(path: Path, files: dict[str, bytes]) -> None:

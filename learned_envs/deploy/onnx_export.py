@@ -63,8 +63,9 @@ class InitGraph(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, frames: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Maps frames (B, K, H, W, 3) and actions (B, K - 1, ...) to the state and its frame."""
+        frames, actions = tensors
         state = self.model.start(frames, actions)
         return *(state[name] for name in self.model.state_spec), self.model.render(state)
 
@@ -105,17 +106,17 @@ def export(
     name = runtime.spec.world or Path(runtime.spec.source).name
     endings = {"fp32": ".onnx", "fp16": ".fp16.onnx"}
     dtypes = list(endings) if dtype == "both" else [dtype]
-    written = [_export_world(runtime, out / f"{name}{endings[d]}", d, steps) for d in dtypes]
+    init = _init_graph(runtime).SerializeToString()
+    written = [_export_world(runtime, init, out / f"{name}{endings[d]}", d, steps) for d in dtypes]
     dynamics = runtime.model.dynamics
     if isinstance(dynamics, DiffusionDynamics) and isinstance(dynamics.network, DilatedCnn):
         written.append(_export_planes(dynamics.network, runtime, out / f"{name}.denoiser.onnx"))
     return written
 
 
-def _export_world(runtime: TorchRuntime, path: Path, dtype: str, steps: int) -> Path:
+def _export_world(runtime: TorchRuntime, init: bytes, path: Path, dtype: str, steps: int) -> Path:
     graph = _step_graph(runtime.model, half=dtype == "fp16")
-    entries = pack(runtime.spec, _init_graph(runtime).SerializeToString(), dtype=dtype)
-    for key, value in entries.items():
+    for key, value in pack(runtime.spec, init, dtype=dtype).items():
         graph.metadata_props.add(key=key, value=value)
     temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
     try:

@@ -2,8 +2,8 @@
 
 The graph is traced by `torch.export` in strict mode, which follows `len(tensor)` of a free size,
 and is written in plain operators of one opset, which ONNX Runtime Web runs, too. For fp16 the trace
-runs under autocast, as training does: the network computes in half precision, with its weights stored so,
-while the state, the rounding and everything that is marked `.float()` stay in fp32.
+runs under autocast, as training does: the network computes in half precision, with its weights
+stored so, while the state, the rounding and everything that is marked `.float()` stay in fp32.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def trace(
     half: bool = False,
     batched: bool = True,
 ) -> onnx.ModelProto:
-    """Traces a module that takes and returns flat tensors.
+    """Traces a module whose `forward(*tensors)` returns a flat tuple of tensors.
 
     Args:
         module: In evaluation mode, on the CPU.

@@ -8,11 +8,13 @@ every world.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+from learned_envs.evaluation.text_table import text_table
 
 if TYPE_CHECKING:
     from learned_envs.evaluation.rollouts import Rollout
@@ -143,7 +145,7 @@ class LawReport:
             for law, count in self.counts.items()
         ]
         title = f"{self.steps.sum():,} steps in {self.rollouts} rollouts; held in % of frames, by age"
-        return "\n".join([title, *_aligned([head, *rows])])
+        return title + "\n" + text_table([head, *rows])
 
     def to_json(self) -> dict[str, Any]:
         """The counts and shares as JSON types; a share of nothing is None."""
@@ -231,14 +233,3 @@ def _percent(share: float) -> str:
 
 def _or_none(share: float) -> float | None:
     return None if np.isnan(share) else float(share)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

@@ -17,6 +17,7 @@ from torchmetrics.functional.image import (
 )
 
 from learned_envs.data import Window
+from learned_envs.evaluation.text_table import text_table
 
 PSNR_CAP = 60.0
 """dB. A perfect frame's PSNR is infinite; capped, a mean exists. 60 dB is an error of one level on
@@ -67,19 +68,16 @@ class HorizonErrors:
         """A text table of all errors at horizons 1, 2, 4, 8, ... and the last."""
         last = len(next(iter(self.errors.values())).psnr)
         shown = sorted({2**i for i in range(last.bit_length())} | {last})
-        lines = [
-            f"{self.windows} windows",
-            f"{'horizon':24s}" + "".join(f"{h:>8d}" for h in shown),
-        ]
+        rows = [["steps ahead", *map(str, shown)]]
         for name, error in self.errors.items():
             for label, values, digits in (
-                ("PSNR dB", error.psnr, 2),
+                ("PSNR (dB)", error.psnr, 2),
                 ("SSIM", error.ssim, 4),
-                ("changing PSNR dB", error.changing_psnr, 2),
+                ("PSNR of changing pixels (dB)", error.changing_psnr, 2),
             ):
-                cells = "".join(f"{values[h - 1]:8.{digits}f}" for h in shown)
-                lines.append(f"{name + ', ' + label:24s}".ljust(29)[:29] + cells)
-        return "\n".join(lines)
+                cells = (f"{values[h - 1]:.{digits}f}" for h in shown)
+                rows.append([f"{name}: {label}", *cells])
+        return f"{self.windows} windows\n" + text_table(rows)
 
     def to_json(self) -> dict[str, Any]:
         """The errors as JSON types; nan is None."""

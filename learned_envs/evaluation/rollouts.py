@@ -28,6 +28,7 @@ class Rollout:
         truncated: (T, n) bool.
         first: (T + 1, n) bool, the frame begins an episode; the step to it means nothing.
         age: (T + 1, n) int64, steps since the episode began.
+        doubt: (T, n) float64, `info["doubt"]` of each step; nan where the env gives none.
     """
 
     frames: np.ndarray
@@ -37,6 +38,7 @@ class Rollout:
     truncated: np.ndarray
     first: np.ndarray
     age: np.ndarray
+    doubt: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -123,15 +125,18 @@ def pieces(
         played = []
         for _ in range(min(piece, steps - start)):
             action = behaviour(frame, first)
-            frame, reward, terminated, truncated, _ = env.step(action)
+            frame, reward, terminated, truncated, info = env.step(action)
             before, ended = ended, terminated | truncated
             first = ended if same_step else before
             age = np.where(first, 0, age + 1)
-            played.append((action, reward, terminated, truncated))
+            doubt = np.broadcast_to(info.get("doubt", np.nan), first.shape)
+            played.append((action, reward, terminated, truncated, doubt))
             frames.append(frame)
             firsts.append(first)
             ages.append(age)
-        actions, rewards, terminations, truncations = map(np.stack, zip(*played, strict=True))
+        actions, rewards, terminations, truncations, doubts = map(
+            np.stack, zip(*played, strict=True)
+        )
         yield Rollout(
             frames=np.stack(frames),
             actions=actions,
@@ -140,6 +145,7 @@ def pieces(
             truncated=truncations,
             first=np.stack(firsts),
             age=np.stack(ages),
+            doubt=doubts.astype(np.float64),
         )
 
 

@@ -2,8 +2,8 @@
 
 The notation is that of EDM (Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based
 Generative Models", arXiv:2206.00364): `sigma` is the standard deviation of the noise on a latent,
-a denoiser estimates the clean latent from a noisy one. Its use for the next frame of a world follows
-DIAMOND (Alonso et al. 2024, "Diffusion for World Modeling", arXiv:2405.12399).
+and a denoiser estimates the clean latent from a noisy one. Its use for the next frame of a world
+follows DIAMOND (Alonso et al. 2024, "Diffusion for World Modeling", arXiv:2405.12399).
 """
 
 from collections.abc import Callable
@@ -30,6 +30,14 @@ class Conditioning:
     context: Tensor
     actions: Tensor
     level: Tensor
+
+
+def _check_range(low_name: str, low: float, high_name: str, high: float) -> None:
+    if not 0 < low <= high:
+        raise ValueError(
+            f"`{low_name}` (={low}) and `{high_name}` (={high}) must be above 0, the first no "
+            "larger than the second"
+        )
 
 
 @configuration
@@ -123,14 +131,6 @@ class DiffusionConfig:
                 raise ValueError(
                     f"`{name}` (={getattr(self, name)!r}) must be one of {', '.join(allowed)}"
                 )
-
-
-def _check_range(low_name: str, low: float, high_name: str, high: float) -> None:
-    if not 0 < low <= high:
-        raise ValueError(
-            f"`{low_name}` (={low}) and `{high_name}` (={high}) must be above 0, the first no "
-            "larger than the second"
-        )
 
 
 def warm_start(steps: int = 2) -> DiffusionConfig:

@@ -55,8 +55,8 @@ class WorldModel(nn.Module):
 
     Attributes:
         config: What it was built from.
-        surprises: (1000,) sorted, the surprise of held-out real one-step predictions; a step's doubt
-            is its quantile among them.
+        surprises: (1000,) sorted, the surprise of held-out real one-step predictions; a step's
+            doubt is its quantile among them.
         noise_spec: The noise that one step consumes, by name, for one row.
         state_spec: Shapes of the state's tensors, for one row.
     """
@@ -139,7 +139,7 @@ class WorldModel(nn.Module):
     def advance(
         self, state: State, code: Tensor, prediction: Prediction, noise: Noise
     ) -> tuple[State, Prediction]:
-        """Rounds a family's raw prediction, leaves unedited places alone, and moves the state on."""
+        """Rounds a raw prediction, leaves unedited places alone, and moves the state on."""
         previous, latent = state["latents"][:, -1], prediction.latent
         if self.codec.lattice is not None:
             latent = self.codec.lattice.round(latent, noise.get("dither"))

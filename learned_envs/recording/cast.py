@@ -54,9 +54,8 @@ class Cast:
 
     def __init__(self, world: World, names: Sequence[str], random: np.random.Generator):
         self._world, self._random = world, random
-        self._actions = np.zeros(
-            (len(names), *(world.action_space.shape or ())), world.action_space.dtype
-        )
+        idle = np.asarray(world.idle_action, world.action_space.dtype)
+        self._idle = np.repeat(idle[None], len(names), axis=0)
         counts = {name: names.count(name) for name in sorted(set(names))}
         seats = [name for name, count in counts.items() for _ in range(count + count // 4 + 1)]
         self._blocks = [self._made(seats)]

@@ -20,7 +20,8 @@ MAX_LAG = 8
 _WIDTH = 64  # larger pictures are shrunk to about this
 _CELLS = (1, 2, 4)  # a side; pooled at each
 _BINS = 4  # of each component of a continuous action
-_VISIBLE = 0.02  # an action that explains less is not seen to matter
+_VISIBLE = 0.02  # actions that explain less are not seen to matter
+_DEVIATIONS = 6.0  # of what chance explains; less is not seen either
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,13 +51,16 @@ def input_lag(episodes: Iterable[Episode], max_steps: int = 20_000) -> LagEstima
         return LagEstimate(lag=None, explained=np.zeros(MAX_LAG + 1))
     motion = np.concatenate(motions)
     ends = np.cumsum([len(action) for action in actions])[:-1]
-    classes = np.split(_classes(np.concatenate(actions)), ends)
+    kinds = _classes(np.concatenate(actions))
+    chance = np.sqrt(2 * kinds.max()) / len(kinds)  # deviation of the share, for unrelated classes
+    classes = np.split(kinds, ends)
     explained = np.zeros(MAX_LAG + 1)
     for lag in range(MAX_LAG + 1):
-        before = [kinds[MAX_LAG - lag : len(kinds) - lag] for kinds in classes]
+        before = [kind[MAX_LAG - lag : len(kind) - lag] for kind in classes]
         explained[lag] = _explained(motion, np.concatenate(before))
     best = int(explained.argmax())
-    return LagEstimate(lag=best if explained[best] >= _VISIBLE else None, explained=explained)
+    visible = explained[best] >= max(_VISIBLE, _DEVIATIONS * chance)
+    return LagEstimate(lag=best if visible else None, explained=explained)
 
 
 def _motion(frames: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Training of a codec on single frames, before the dynamics that will use it.
 
 Besides reconstruction there is one optional term: the latent should move as the picture moves
-(equivariance, as in EQ-VAE, Kouzelis et al. 2025, arXiv:2502.09509, for shifts). On latents that do
-not, dynamics have to learn a new pattern for every sub-cell position of a thing, and things dissolve.
+(equivariance, as in EQ-VAE, Kouzelis et al. 2025, arXiv:2502.09509, here for shifts). On latents
+that do not, dynamics have to learn a new pattern for every position of a thing within a cell, and
+things dissolve.
 """
 
 import math
@@ -18,7 +19,7 @@ from learned_envs.data.window import Window
 from learned_envs.models.codecs.autoencoder import Autoencoder
 from learned_envs.models.codecs.codec import to_images
 from learned_envs.models.configuration import configuration
-from learned_envs.training.rounds import Log, Rounds, Schedule
+from learned_envs.training.rounds import Log, Rounds, Schedule, check_positive
 
 
 @configuration
@@ -39,10 +40,10 @@ class CodecRecipe(Schedule):
     shift: int = 1
 
     def __post_init__(self):
+        Schedule.__post_init__(self)
+        check_positive(self, "batch", "window", "shift")
         if self.equivariance < 0:
             raise ValueError(f"`equivariance` (={self.equivariance}) must not be negative")
-        if self.shift < 1:
-            raise ValueError(f"`shift` (={self.shift}) must be at least 1")
 
 
 def train_codec(
@@ -81,9 +82,7 @@ def train_codec(
         for images in _batches(windows(number), recipe.batch, torch.device(device)):
             yield codec_loss(codec, images, recipe)
 
-    rounds = Rounds(
-        codec, recipe, losses, folder, device=device, log=log, round_end=round_end
-    )  # fmt: skip
+    rounds = Rounds(codec, recipe, losses, folder, device=device, log=log, round_end=round_end)
     return rounds.average if rounds.run(minutes, progress=progress) else None
 
 
@@ -112,7 +111,7 @@ def equivariance_loss(
     shift: tuple[int, int],
     margin: int = 2,
 ) -> Tensor:
-    """How far the latents of shifted crops are from the shifted latents, relative to their variance.
+    """How far latents of shifted crops are from shifted latents, relative to their variance.
 
     Two crops of each image, one shifted against the other, are encoded; the latent of the first is
     moved by as many cells, with linear interpolation for a part of a cell, and compared with the
@@ -132,31 +131,26 @@ def equivariance_loss(
     Raises:
         ValueError: If the images are too small for the shift and the margins.
     """
-    first, second, moved = images, images, []
+    first, second, cells = images, images, [pixels / factor for pixels in shift]
     for axis, pixels in zip((2, 3), shift, strict=True):
         size = (images.shape[axis] - abs(pixels)) // factor * factor
-        if size // factor <= 2 * margin + _reach(pixels / factor):
+        if size // factor <= 2 * margin + math.ceil(abs(pixels) / factor) + 1:
             raise ValueError(
                 f"images of {images.shape[axis]} pixels are too small for a shift of {pixels} with "
                 f"cells of {factor}: lower `shift`, or set `equivariance` to 0"
             )
         first = first.narrow(axis, max(-pixels, 0), size)
         second = second.narrow(axis, max(pixels, 0), size)
-        moved.append(pixels / factor)
     latent, target = encode(torch.cat([first, second])).chunk(2)
-    for axis, cells in zip((2, 3), moved, strict=True):
-        latent, target = _aligned(latent, target, axis, cells, margin)
+    for axis, distance in zip((2, 3), cells, strict=True):
+        latent, target = _aligned(latent, target, axis, distance, margin)
     return ((latent - target) ** 2).mean() / (target.detach().var() + 1e-4)
-
-
-def _reach(cells: float) -> int:
-    return math.ceil(abs(cells)) + 1
 
 
 def _aligned(
     latent: Tensor, target: Tensor, axis: int, cells: float, margin: int
 ) -> tuple[Tensor, Tensor]:
-    """`latent` read at i + `cells` along `axis`, and `target` at i, where both are off the margins."""
+    """`latent` at i + `cells` along `axis` and `target` at i, for all i off both margins."""
     whole = math.floor(cells)
     begin = max(margin, margin - whole)
     count = min(latent.shape[axis] - margin, latent.shape[axis] - margin - whole - 1) - begin

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from learned_envs.data.window import Window
-from learned_envs.models.world_model import WorldModel, draw_noise
+from learned_envs.models.dreaming import dream_frames
+from learned_envs.models.world_model import WorldModel
 
 
 class Journal:
@@ -36,7 +36,7 @@ class Journal:
         """Dreams the held-out window: error per horizon, a grid of first steps, rollout strips."""
         context = model.dynamics.context
         truth = self._window.observation[:, context:]
-        dreamed = dream_window(model, self._window)
+        dreamed = dream_frames(model, self._window.observation[:, :context], self._window.action)
         seam = self._window.first[:, 1:].any(1)
         error = ((dreamed.astype(np.float32) - truth) ** 2).mean((2, 3, 4))[~seam]
         for horizon in (1, 4, 16, 64):
@@ -53,34 +53,3 @@ class Journal:
         ]
         self._writer.add_image("rollout", np.concatenate(strips), step, dataformats="HWC")
         self._writer.flush()
-
-
-@torch.no_grad()
-def dream_window(model: WorldModel, window: Window) -> np.ndarray:
-    """Dreams a window from its first K frames under its own actions.
-
-    Args:
-        model: Any world model, with K past latents in its state.
-        window: T steps, T >= K.
-
-    Returns:
-        (B, T + 1 - K, H, W, 3) uint8, the frames after the first K.
-    """
-    was_training = model.training
-    model.eval()
-    context = model.dynamics.context
-    device = next(model.parameters()).device
-    frames = torch.from_numpy(window.observation[:, :context]).to(device)
-    actions = torch.from_numpy(window.action).to(device)
-    state = model.start(frames, actions[:, : context - 1])
-    generators = [np.random.default_rng(row) for row in range(len(frames))]
-    dreamed = []
-    for t in range(context - 1, window.action.shape[1]):
-        noise = {
-            name: torch.from_numpy(value).to(device)
-            for name, value in draw_noise(model.noise_spec, generators).items()
-        }
-        state, _ = model.step(state, actions[:, t], noise)
-        dreamed.append(model.render(state).cpu().numpy())
-    model.train(was_training)
-    return np.stack(dreamed, 1)

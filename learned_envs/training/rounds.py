@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from learned_envs.models.configuration import configuration
@@ -53,11 +55,21 @@ class Schedule:
     average: float = 0.999
     seed: int = 0
 
+    def __post_init__(self):
+        check_positive(self, "steps", "round_steps")
+
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of optimiser step `step`."""
-        rise = min(1.0, (step + 1) / self.warmup)
+        rise = min(1.0, (step + 1) / max(1, self.warmup))
         fall = min(1.0, (self.steps - step) / max(1, round(self.decay * self.steps)))
         return self.learning_rate * rise * fall
+
+
+def check_positive(settings: Schedule, *names: str) -> None:
+    """Raises a ValueError for a setting called one of `names` that is below 1."""
+    for name in names:
+        if getattr(settings, name) < 1:
+            raise ValueError(f"`{name}` (={getattr(settings, name)}) must be at least 1")
 
 
 class Rounds(Generic[Trained]):
@@ -91,7 +103,8 @@ class Rounds(Generic[Trained]):
         round_end: Callable[[int, Trained], None] | None = None,
     ):
         self._device = torch.device(device)
-        self.module = module.to(self._device, memory_format=torch.channels_last)
+        self.module = module.to(self._device)
+        convert_conv2d_weight_memory_format(module, torch.channels_last)
         self.average = deepcopy(self.module).requires_grad_(False)
         self._schedule, self._losses, self._folder = schedule, losses, folder
         self._log, self._round_end = log, round_end
@@ -112,9 +125,10 @@ class Rounds(Generic[Trained]):
             True when the schedule is complete.
 
         Raises:
-            DivergedError: When the loss is no longer finite or exceeds 20 times its usual value.
+            DivergedError: When the loss or its gradient is no longer finite, or the loss exceeds 20
+                times its usual value.
         """
-        deadline = time.monotonic() + 60 * minutes if minutes else math.inf
+        deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
         with tqdm(
             total=self._schedule.steps, initial=self.step, unit="step", disable=not progress
         ) as bar:
@@ -146,22 +160,21 @@ class Rounds(Generic[Trained]):
         self._optimiser.zero_grad()
         total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.module.parameters(), schedule.clip)
-        self._check(total.item())
+        self._check(total.item(), norm.item())
         self._optimiser.step()
+        averaged, trained = tuple(self.average.parameters()), tuple(self.module.parameters())
         decay = min(schedule.average, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(
-            list(self.average.parameters()), list(self.module.parameters()), 1 - decay
-        )
+        get_ema_multi_avg_fn(decay)(averaged, trained, self.step)
         self.step += 1
         if self._log is not None and self.step % 20 == 0:
             self._log(self.step, {k: v.item() for k, v in {**figures, "norm": norm}.items()})
 
-    def _check(self, loss: float) -> None:
-        if not math.isfinite(loss) or loss > 20 * self._usual_loss + 20:
+    def _check(self, loss: float, norm: float) -> None:
+        if not math.isfinite(loss + norm) or loss > 20 * self._usual_loss + 20:
             raise DivergedError(
-                f"loss is {loss} at step {self.step} (usually {self._usual_loss:.3g}): training has "
-                f"diverged. The last good round is kept in {self._folder}; go on from it with a "
-                "lower learning rate"
+                f"loss is {loss} (usually {self._usual_loss:.3g}), gradient norm {norm} at step "
+                f"{self.step}: training has diverged. The last good round is kept in "
+                f"{self._folder}; go on from it with a lower learning rate"
             )
         usual = loss if math.isinf(self._usual_loss) else self._usual_loss
         self._usual_loss = 0.99 * usual + 0.01 * loss

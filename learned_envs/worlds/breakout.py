@@ -43,7 +43,7 @@ class Style:
 
 
 STYLES = {
-    "careful": Style(random_rate=0.08, aim_spread=4.5),
+    "careful": Style(random_rate=0.08, aim_spread=3.0),
     "follow": Style(random_rate=0.22, aim_spread=3.0),
     "edges": Style(aim_spread=6.5, dead_zone=1.3),
     "lagging": Style(lag=6, random_rate=0.1, aim_spread=3.0),
@@ -57,7 +57,7 @@ WEIGHTS = {
     "careful": 0.28, "follow": 0.14, "edges": 0.18, "lagging": 0.12, "sleepy": 0.08,
     "sweep": 0.05, "idle": 0.03, "random": 0.06, "miss": 0.06,
 }  # fmt: skip
-ODD_START_RATE = 0.4
+ODD_START_RATE = 0.65
 _MAX_LAG = 16
 
 
@@ -141,12 +141,13 @@ def find_paddle(frames: np.ndarray) -> np.ndarray:
 
 
 def make_behaviour(names: Sequence[str], seeds: Sequence[int]) -> Players:
-    """Players in the styles called `names`, each with its own seed."""
-    return Players([STYLES[name] for name in names], seeds)
+    """Players in the styles of `STYLES` or `LADDER` called `names`, each with its own seed."""
+    styles = STYLES | LADDER
+    return Players([styles[name] for name in names], seeds)
 
 
 def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any] | None:
-    """Begins two episodes in five mid-game: odd walls, few lives, a ball anywhere, at any angle."""
+    """Begins two episodes in three mid-game: odd walls, few lives, a ball anywhere, at any angle."""
     if random.random() > ODD_START_RATE:
         return None
     density = random.choice([0.02, 0.2, 0.5, 0.8, 1.0])
@@ -238,6 +239,7 @@ WORLD = World(
     real="sims.breakout:BreakoutEnv",
     real_vector="sims.breakout:BreakoutVectorEnv",
     behaviours=WEIGHTS,
+    ladder=tuple(LADDER),
     make_behaviour=make_behaviour,
     reset_options=reset_options,
     events=events,

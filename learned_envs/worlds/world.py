@@ -48,6 +48,8 @@ class World:
         real: Import path of the real env's class, or None where there is none.
         real_vector: Import path of its natively batched form.
         behaviours: Scripted players by name, with their weights in recordings.
+        ladder: Policies of different skill, near-equals among them, to be ranked in both worlds; the
+            last acts at random. `make_behaviour` knows them.
         make_behaviour: Players for rows; row i plays `names[i]`, seeded with `seeds[i]`.
         reset_options: Options of `reset` that a behaviour's episodes begin with, or None.
         events: Counts the named events of a recorded episode.
@@ -69,6 +71,7 @@ class World:
     make_behaviour: Callable[[Sequence[str], Sequence[int]], Behaviour]
     reset_options: Callable[[str, np.random.Generator], dict[str, Any] | None]
     events: Callable[[Episode], dict[str, int]]
+    ladder: tuple[str, ...] = ()
     presets: Mapping[str, Callable[[], WorldModelConfig]] = field(default_factory=dict)
     recipes: Mapping[str, Callable[[], Recipe]] = field(default_factory=dict)
 

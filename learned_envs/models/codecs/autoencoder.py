@@ -1,11 +1,11 @@
 """A convolutional autoencoder, whose latents may live on a lattice.
 
-With a lattice it is finite scalar quantisation (FSQ, Mentzer et al. 2023, arXiv:2309.15505): latents
-are bounded by tanh and each is rounded to one of a few evenly spaced values, straight-through. In
-training a share of the pictures gets uniform noise of one lattice step instead of rounding (Ballé et
-al. 2017, arXiv:1611.01704), which gives the encoder true gradients and keeps the decoder smooth
-between lattice values. Without a lattice, Gaussian noise in training keeps latents near each other
-decodable alike.
+With a lattice it is finite scalar quantisation (FSQ, Mentzer et al. 2023, arXiv:2309.15505):
+latents are bounded by tanh and each is rounded to one of a few evenly spaced values,
+straight-through. In training a share of the pictures gets uniform noise of one lattice step instead
+of rounding (Ballé et al. 2017, arXiv:1611.01704), which gives the encoder true gradients and keeps
+the decoder smooth between lattice values. Without a lattice, Gaussian noise in training makes
+neighbouring latents decode alike.
 """
 
 import torch
@@ -83,7 +83,7 @@ class Autoencoder(Codec):
         self.decoder = nn.Sequential(convolution(config.channels, coarsest), *decoder)
 
     def encode(self, images: Tensor) -> Tensor:
-        """See `Codec.encode`; where the lattice rounds stochastically, this rounds to the nearest."""
+        """See `Codec.encode`; it rounds to the nearest value, on a stochastic lattice too."""
         return self._rounded(self.encode_continuous(images))
 
     def encode_continuous(self, images: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ class Autoencoder(Codec):
         The noise comes from torch's global generator.
 
         Returns:
-            The reconstructions (B, 3, H, W), and the latents (B, C, h, w) before rounding and noise.
+            The reconstructions (B, 3, H, W), and the latents (B, C, h, w) before the bottleneck.
         """
         latents = self.encode_continuous(images)
         return self.decode(self._bottleneck(latents)), latents
@@ -110,8 +110,8 @@ class Autoencoder(Codec):
         if self.lattice is None:
             return latents + self.config.noise * torch.randn_like(latents)
         uniform = latents + self.lattice.step * (torch.rand_like(latents) - 0.5)
-        smooth = torch.rand(len(latents), 1, 1, 1, device=latents.device) < self.config.uniform_share
-        return torch.where(smooth, uniform, self._rounded(latents))
+        draws = torch.rand(len(latents), 1, 1, 1, device=latents.device)
+        return torch.where(draws < self.config.uniform_share, uniform, self._rounded(latents))
 
     def _rounded(self, latents: Tensor) -> Tensor:
         if self.lattice is None:

@@ -1,8 +1,8 @@
 """Dynamics by diffusion: the next latent is denoised step by step, given the past and the action.
 
-After DIAMOND (Alonso et al. 2024, arXiv:2405.12399). The noise on the context, its level told to the
-network, is from GameNGen (Valevski et al. 2024, arXiv:2408.14837): a model that was trained to look
-past errors in its context does not add to them.
+After DIAMOND (Alonso et al. 2024, arXiv:2405.12399). The noise on the context, its level told to
+the network, is from GameNGen (Valevski et al. 2024, arXiv:2408.14837): a model that was trained to
+look past errors in its context does not add to them.
 """
 
 import dataclasses
@@ -75,9 +75,7 @@ class DiffusionDynamicsConfig:
 
     def with_steps(self, steps: int) -> "DiffusionDynamicsConfig":
         """The same with another number of sampler steps; the same weights fit it."""
-        return dataclasses.replace(
-            self, diffusion=dataclasses.replace(self.diffusion, steps=steps)
-        )
+        return dataclasses.replace(self, diffusion=dataclasses.replace(self.diffusion, steps=steps))
 
 
 def diamond() -> DiffusionDynamicsConfig:
@@ -144,7 +142,7 @@ class DiffusionDynamics(Dynamics):
         return Prediction(latent=estimates[-1], surprise=(change + 1e-6).log())
 
     def loss(self, state: State, action: Tensor, target: Tensor, noise: Noise) -> StepLoss:
-        """See `Dynamics.loss`; levels and noise of the denoising task come from torch's generator."""
+        """See `Dynamics.loss`; the noise to be removed comes from torch's global generator."""
         config, rows = self.config.diffusion, len(target)
         sigma = config.training_sigma.draw(rows, target.device)
         noisy = target + sigma[:, None, None, None] * torch.randn_like(target)

@@ -1,8 +1,8 @@
 """A plain pixel network: dilated convolutions at one resolution, nothing exotic to export.
 
 Everything it is told comes in as planes beside the noisy latent. The dilations widen its view to
-the whole of a 64x64 frame without pooling (Yu and Koltun 2016, arXiv:1511.07122). At the default size,
-with four frames of three channels and three actions, it has 2,424,963 parameters.
+the whole of a 64x64 frame without pooling (Yu and Koltun 2016, arXiv:1511.07122). At the default
+size, with four frames of three channels and three actions, it has 2,424,963 parameters.
 """
 
 import torch
@@ -87,8 +87,8 @@ class DilatedBlock(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
         self.second = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
-        nn.init.normal_(self.second.weight, std=0.2 * (9 * width) ** -0.5)
-        nn.init.zeros_(self.second.bias)
+        for parameter in self.second.parameters():
+            nn.init.normal_(parameter, std=0.2 * (9 * width) ** -0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (B, width, h, w) to the same shape."""
@@ -98,8 +98,8 @@ class DilatedBlock(nn.Module):
 def planes(noisy: Tensor, told: Tensor, conditioning: Conditioning) -> Tensor:
     """Lays out all inputs as planes (B, C + K * C + A + 1, h, w).
 
-    In this order: the noisy latent, the past latents from the oldest on, one plane for each component
-    of the current action, and the level of noise.
+    In this order: the noisy latent, the past latents from the oldest on, one plane for each
+    component of the current action, and the level of noise.
     """
     rows, _, height, width = noisy.shape
     flat = torch.cat([conditioning.actions[:, -1], told[:, None]], 1)

@@ -1,10 +1,12 @@
 """A UNet whose normalisation layers carry the noise level, the actions and the context's noise.
 
-After the network of DIAMOND (Alonso et al. 2024, arXiv:2405.12399, appendix C), whose sizes for 64x64
-pixels are the defaults. Adaptive group normalisation: Dhariwal and Nichol 2021, arXiv:2105.05233.
+After the network of DIAMOND (Alonso et al. 2024, arXiv:2405.12399, appendix C), whose sizes for
+64x64 pixels are the defaults. Adaptive group normalisation: Dhariwal and Nichol 2021,
+arXiv:2105.05233.
 """
 
 import math
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +83,7 @@ class EdmUNet(nn.Module):
             nn.Linear(length, length),
             nn.SiLU(),
         )
+        self.counts = config.blocks
         current = config.widths[0]
         self.stem = convolution((1 + context) * channels, current)
         self.shrink, self.down = nn.ModuleList(), nn.ModuleList()
@@ -88,12 +91,10 @@ class EdmUNet(nn.Module):
         for i, (outputs, count) in enumerate(zip(config.widths, config.blocks, strict=True)):
             self.shrink.append(convolution(current, current, stride=2) if i else nn.Identity())
             kept.append(current)
-            level = nn.ModuleList()
             for _ in range(count):
-                level.append(Block(current, outputs, length))
+                self.down.append(Block(current, outputs, length))
                 kept.append(outputs)
                 current = outputs
-            self.down.append(level)
         self.middle = nn.ModuleList(Block(current, current, length) for _ in range(2))
         self.attend = nn.ModuleList(
             Attention(current, config.head_width) if config.attention else nn.Identity()
@@ -101,16 +102,13 @@ class EdmUNet(nn.Module):
         )
         self.up, self.grow = nn.ModuleList(), nn.ModuleList()
         for i in reversed(range(len(config.widths))):
-            level = nn.ModuleList()
             finer = config.widths[max(i - 1, 0)]
             for outputs in [config.widths[i]] * config.blocks[i] + [finer]:
-                level.append(Block(current + kept.pop(), outputs, length))
+                self.up.append(Block(current + kept.pop(), outputs, length))
                 current = outputs
-            self.up.append(level)
-            self.grow.append(convolution(current, current) if i else nn.Identity())
+            self.grow.append(_doubling(current) if i else nn.Identity())
         self.norm = nn.GroupNorm(_groups(current), current)
-        self.write = convolution(current, channels)
-        nn.init.normal_(self.write.weight, std=0.2 * (9 * current) ** -0.5)
+        self.write = _near_zero(convolution(current, channels))
 
     def forward(self, noisy: Tensor, told: Tensor, conditioning: Conditioning) -> Tensor:
         """Maps noisy latents (B, C, h, w), told levels (B,) and conditioning to (B, C, h, w)."""
@@ -126,20 +124,18 @@ class EdmUNet(nn.Module):
         )
         x = torch.cat([noisy, conditioning.context.flatten(1, 2)], 1)
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
-        kept = []
-        for shrink, level in zip(self.shrink, self.down, strict=True):
+        kept, down, up = [], iter(self.down), iter(self.up)
+        for shrink, count in zip(self.shrink, self.counts, strict=True):
             x = shrink(x)
             kept.append(x)
-            for block in level:
+            for block in islice(down, count):
                 x = block(x, embedding)
                 kept.append(x)
         for block, attend in zip(self.middle, self.attend, strict=True):
             x = attend(block(x, embedding))
-        for i, (level, grow) in enumerate(zip(self.up, self.grow, strict=True)):
-            for block in level:
+        for grow, count in zip(self.grow, reversed(self.counts), strict=True):
+            for block in islice(up, count + 1):
                 x = block(torch.cat([x, kept.pop()], 1), embedding)
-            if i < len(self.up) - 1:
-                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
             x = grow(x)
         return self.write(F.silu(self.norm(x)))
 
@@ -152,10 +148,8 @@ class Block(nn.Module):
         self.first_norm = AdaptiveNorm(inputs, embedding)
         self.first = convolution(inputs, outputs)
         self.second_norm = AdaptiveNorm(outputs, embedding)
-        self.second = convolution(outputs, outputs)
+        self.second = _near_zero(convolution(outputs, outputs))
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
-        nn.init.normal_(self.second.weight, std=0.2 * (9 * outputs) ** -0.5)
-        nn.init.zeros_(self.second.bias)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Maps (B, inputs, h, w) and (B, E) to (B, outputs, h, w)."""
@@ -185,9 +179,7 @@ class Attention(nn.Module):
         self.head_width = head_width
         self.norm = nn.GroupNorm(_groups(channels), channels)
         self.project = nn.Conv2d(channels, 3 * channels, 1)
-        self.mix = nn.Conv2d(channels, channels, 1)
-        nn.init.normal_(self.mix.weight, std=0.2 * channels**-0.5)
-        nn.init.zeros_(self.mix.bias)
+        self.mix = _near_zero(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (B, C, h, w) to the same shape."""
@@ -202,6 +194,18 @@ def fourier_features(values: Tensor) -> Tensor:
     powers = torch.linspace(-3, 3, _FREQUENCIES, device=values.device)
     angles = 2 * math.pi * values.float()[:, None] * 2**powers
     return torch.cat([angles.cos(), angles.sin()], 1)
+
+
+def _doubling(channels: int) -> nn.Sequential:
+    """Doubles the resolution."""
+    return nn.Sequential(nn.Upsample(scale_factor=2.0), convolution(channels, channels))
+
+
+def _near_zero(layer: nn.Conv2d) -> nn.Conv2d:
+    """Makes a layer that adds to a skip start small, but not so that no gradient passes."""
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter, std=0.2 * layer.weight[0].numel() ** -0.5)
+    return layer
 
 
 def _groups(channels: int) -> int:

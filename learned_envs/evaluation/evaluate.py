@@ -1,0 +1,249 @@
+"""The standing of a dream on held-out play: error per horizon, laws, event rates, policies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from learned_envs.dream.weights import resolve
+from learned_envs.evaluation.breakout_laws import BreakoutReferee
+from learned_envs.evaluation.metrics import HorizonErrors, errors_by_horizon
+from learned_envs.evaluation.results import Table, as_markdown, record_table
+from learned_envs.evaluation.rollouts import Judged, Rollout, judge, pieces
+from learned_envs.models.checkpoint import load_checkpoint
+from learned_envs.models.dreaming import dream_frames, reconstruction
+from learned_envs.models.world_model import WorldModel
+from learned_envs.recording.live import LiveWindows
+from learned_envs.worlds import World
+
+REFEREES = {"breakout": BreakoutReferee}
+HORIZON = 64
+REAL_PER_DREAM = 4
+"""Real games played for each dreamed one, so that what a rate is compared with is well known."""
+
+
+def evaluate(
+    world: World,
+    weights: str | None = None,
+    *,
+    rollouts: int = 64,
+    steps: int = 1000,
+    seed: int = 900_000,
+    policies: bool = False,
+    out: Path | None = None,
+    docs: Path | None = None,
+    command: str = "",
+) -> dict[str, Any]:
+    """Measures a dream and prints its tables.
+
+    Args:
+        world: What is dreamed.
+        weights: As `gym.make("Dream-v0", weights=...)` takes them; the packaged ones if None.
+        rollouts: Free rollouts: half under the world's first behaviour, half under all by weight.
+        steps: Length of each.
+        seed: First seed; row i of a batch is seeded with seed + i.
+        policies: Also compare twenty policies on real and dreamed games.
+        out: Write the figures to this JSON file.
+        docs: Also write the tables into this docs folder's results.
+        command: What the tables say they were measured with.
+
+    Returns:
+        The figures as JSON types.
+    """
+    model = load_checkpoint(resolve(weights, world.name)).model
+    tables, figures = [], {}
+    one_step, horizons = measure_errors(world, model, seed)
+    figures["one_step"], figures["horizons"] = one_step.to_json(), horizons.to_json()
+    tables.append(_error_table(world, one_step, horizons, command))
+    judged = {
+        "careful": measure_laws(world, weights, [_careful(world)] * (rollouts // 2), steps, seed),
+        "mixed": measure_laws(world, weights, _mixed(world, rollouts // 2), steps, seed + 1000),
+    }
+    for players, pair in judged.items():
+        figures[f"laws_{players}"] = _law_figures(pair)
+        tables.append(_law_table(world, players, pair, command))
+    if policies:
+        from learned_envs.evaluation.policies import compare_policies, policy_table
+
+        outcome = compare_policies(world, weights, seed=seed)
+        figures["policies"] = outcome.to_json()
+        tables.append(policy_table(world, outcome, command))
+    for table in tables:
+        print(as_markdown(table))
+        if docs is not None:
+            record_table(docs, table)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(figures, indent=1) + "\n")
+    return figures
+
+
+def measure_errors(
+    world: World, model: WorldModel, seed: int, *, rows: int = 64, windows: int = 16
+) -> tuple[HorizonErrors, HorizonErrors]:
+    """One-step errors over many frames, and errors at horizons 1 to 64 over fewer."""
+    context = model.dynamics.context
+
+    def held_out(steps: int, count: int) -> Iterator[Any]:
+        live = LiveWindows(world, rows, steps, seed, warm_up=world.max_episode_steps // 2)
+        return islice(live, count)
+
+    def predict(frames: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        return dream_frames(model, frames, actions, seed)
+
+    codec = reconstruction(model)
+    return tuple(
+        errors_by_horizon(
+            predict, held_out(context - 1 + horizon, count), context=context, horizon=horizon,
+            codec=codec,
+        )  # fmt: skip
+        for horizon, count in ((1, windows), (HORIZON, 2))
+    )  # type: ignore[return-value]
+
+
+class LawPair:
+    """Dreamed and real rollouts of the same players, judged by the same laws.
+
+    Attributes:
+        dream: As the referee saw the dream.
+        real: As it saw the real games.
+        unbroken: Dreamed rollouts in which no episode ended before the time limit.
+    """
+
+    def __init__(self, dream: Judged, real: Judged, unbroken: int):
+        self.dream, self.real, self.unbroken = dream, real, unbroken
+
+
+def measure_laws(
+    world: World, weights: str | None, players: Sequence[str], steps: int, seed: int
+) -> LawPair:
+    """Plays free rollouts, dreamed and real, and has the world's referee watch both."""
+    referee = REFEREES[world.name]
+    dream = gym.make_vec(
+        f"Dream-{world.id_suffix}-v0", len(players), weights=weights, max_episode_steps=steps
+    )
+    ended = np.zeros(len(players), bool)
+
+    def watched(played: Iterator[Rollout]) -> Iterator[Rollout]:
+        for piece in played:
+            ended[piece.terminated.any(0)] = True
+            yield piece
+
+    behaviour = world.make_behaviour(players, range(seed, seed + len(players)))
+    dreamed = judge(watched(pieces(dream, behaviour, steps, seed)), referee(), oldest=steps)
+    many = list(players) * REAL_PER_DREAM
+    real = world.make_real_vec(len(many), max_episode_steps=steps)
+    behaviour = world.make_behaviour(many, range(seed, seed + len(many)))
+    truth = judge(pieces(real, behaviour, steps, seed), referee(), oldest=steps)
+    return LawPair(dreamed, truth, int((~ended).sum()))
+
+
+def _careful(world: World) -> str:
+    return next(iter(world.behaviours))
+
+
+def _mixed(world: World, rows: int) -> list[str]:
+    """Behaviours for rows, in shares that follow their weights."""
+    ends = np.cumsum(list(world.behaviours.values()))
+    places = (np.arange(rows) + 0.5) / rows * ends[-1]
+    names = list(world.behaviours)
+    return [names[i] for i in np.searchsorted(ends, places)]
+
+
+def _error_table(
+    world: World, one_step: HorizonErrors, horizons: HorizonErrors, command: str
+) -> Table:
+    shown = [h for h in (1, 4, 16, 64) if h <= HORIZON]
+    rows = []
+    for name, error in one_step.errors.items():
+        later = horizons.errors[name]
+        rows.append(
+            (
+                name,
+                f"{error.psnr[0]:.2f}",
+                f"{error.ssim[0]:.4f}",
+                f"{error.changing_psnr[0]:.2f}",
+                *(f"{later.psnr[h - 1]:.1f} / {later.ssim[h - 1]:.3f}" for h in shown),
+            )
+        )
+    return Table(
+        name=f"{world.name}-1-error",
+        title=f"{world.id_suffix}: error on held-out play",
+        command=command,
+        columns=(
+            "", "one step, PSNR dB", "SSIM", "PSNR dB where it changes",
+            *(f"horizon {h}, PSNR / SSIM" for h in shown),
+        ),  # fmt: skip
+        rows=rows,
+        note=f"{one_step.windows} single steps; {horizons.windows} rollouts of {HORIZON}. Per-frame "
+        "PSNR is capped at 60 dB. A rollout may rightly part from its one true game, so what counts "
+        "at long horizons are the laws below.",
+    )  # fmt: skip
+
+
+def _law_table(world: World, players: str, pair: LawPair, command: str) -> Table:
+    dream, real = pair.dream.report, pair.real.report
+    rows = []
+    for law in dream.counts:
+        ages = dream.held_by_age(law)
+        ages = ages[~np.isnan(ages)]
+        rows.append(
+            (
+                law,
+                _percent(dream.held(law)),
+                _percent(dream.held_when_tested(law)),
+                f"{_percent(ages[0])} to {_percent(ages[-1])}",
+                _percent(dream.unspoiled(law)),
+                _percent(real.held(law)),
+            )
+        )
+    for event, rate in pair.dream.rates.items():
+        true = pair.real.rates[event]
+        rows.append(
+            (f"{event} per 1,000 steps", f"{rate:.2f}", "", "", "", f"{true:.2f}")
+        )
+    return Table(
+        name=f"{world.name}-2-laws-{players}",
+        title=f"{world.id_suffix}: laws in free rollouts, {players} players",
+        command=command,
+        columns=(
+            "law", "frames in which it held", "of those that tested it", "first to last 200 steps",
+            "rollouts never broken", "real",
+        ),  # fmt: skip
+        rows=rows,
+        note=f"{dream.rollouts} dreamed rollouts, {pair.unbroken} of them without a game over, and "
+        f"{real.rollouts} real ones under the same players.",
+    )
+
+
+def _law_figures(pair: LawPair) -> dict[str, Any]:
+    dream, real = pair.dream.report, pair.real.report
+    return {
+        "rollouts": dream.rollouts,
+        "without_game_over": pair.unbroken,
+        "laws": {
+            law: {
+                "held": dream.held(law),
+                "held_when_tested": _finite(dream.held_when_tested(law)),
+                "held_by_age": [_finite(v) for v in dream.held_by_age(law)],
+                "unspoiled": dream.unspoiled(law),
+                "real": real.held(law),
+            }
+            for law in dream.counts
+        },
+        "events_per_1000": {"dream": pair.dream.rates, "real": pair.real.rates},
+    }
+
+
+def _percent(share: float) -> str:
+    return "–" if np.isnan(share) else f"{100 * share:.2f}%"
+
+
+def _finite(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
