@@ -185,7 +185,7 @@ def collect_starts(world: World, count: int = 16) -> Starts:
     env = world.make_real()
     frames = np.stack([env.reset(seed=HELD_OUT_SEED + i)[0] for i in range(count)])
     frames = np.unique(frames, axis=0)
-    shape = world.action_space.shape
+    shape = world.action_space.shape or ()
     return Starts(
         frames=torch.from_numpy(frames[:, None]),
         actions=torch.zeros(len(frames), 0, *shape, dtype=_action_dtype(world)),

@@ -102,7 +102,7 @@ class BreakoutSimulation:
         broken = self._break_bricks(rows)
         lost = rows & (self.ball[:, 1] > LOST_BELOW)
         self.lives[lost] -= 1
-        for row in np.flatnonzero(lost & (self.lives > 0)):
+        for row in np.flatnonzero(lost & (self.lives > 0)).tolist():
             self._launch(row, random[row])
         if broken.any() or lost.any():
             self.draw_board(np.flatnonzero(broken | lost))

@@ -367,7 +367,9 @@ def play_with(fault, rows: int = 24, steps: int = 260):
         simulation.lives[over] = 3  # a new game in the same breath: not judged, see `first`
         for row in np.flatnonzero(over):
             simulation.start(row, generators[row], None)
-        tick = Tick(simulation, action, **was, rewards=reward, may=(rest <= 0) & ~over, random=random)
+        tick = Tick(
+            simulation, action, **was, rewards=reward, may=(rest <= 0) & ~over, random=random
+        )
         if fault is ball_through_brick:
             tick.rewards = np.where((rest <= 0) | (rest > REST - LASTS), reward, 0)
         marks = fault(tick)

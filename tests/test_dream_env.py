@@ -301,7 +301,9 @@ def test_a_checkpoint_of_other_spaces_than_the_ids_world_is_refused(weights):
 def test_a_checkpoint_of_other_actions_than_its_world_is_refused(tmp_path):
     actions = VectorActions(size=2, idle=(0.0, 0.0))
     model = tiny_model(tiny_config(actions=actions))
-    with pytest.raises(CheckpointError, match=r"'breakout' has actions Discrete\(3\), but the model"):
+    with pytest.raises(
+        CheckpointError, match=r"'breakout' has actions Discrete\(3\), but the model"
+    ):
         DreamEnv(save_tiny(tmp_path / "w", model, world="breakout"))
 
 

@@ -240,6 +240,7 @@ def test_the_id_for_any_checkpoint_keeps_the_checkpoints_own_limit(weights):
 
 @pytest.mark.parametrize("mode", [NEXT_STEP, SAME_STEP, DISABLED])
 def test_the_autoreset_mode_is_in_the_metadata(weights, mode):
-    assert gym.make_vec("Dream-v0", 2, weights=weights, autoreset_mode=mode).metadata[
-        "autoreset_mode"
-    ] is mode
+    assert (
+        gym.make_vec("Dream-v0", 2, weights=weights, autoreset_mode=mode).metadata["autoreset_mode"]
+        is mode
+    )

@@ -15,8 +15,8 @@ POSITION_TOLERANCE = 0.25
 0.05 on frames with noise of 10 levels; the slightest planted fault that must be seen is 0.4."""
 
 EDGE_TOLERANCE = 0.25
-"""Pixels within which it may be either way whether a ball touched a wall, a brick or the paddle: the
-prediction's own error decides there."""
+"""Pixels within which a ball may or may not have touched a wall, a brick or the paddle: there the
+prediction's own error decides."""
 
 LOST_TOLERANCE = 0.5
 """Pixels around the line below which a ball is lost: its last three frames are out of sight, so its
@@ -128,7 +128,8 @@ class Flight:
         )
         self._was_falling = falling & ~relaunched & ~begins
         restart = speed_tested[:, None] & (off | np.isnan(velocity))
-        self._remember(np.where(measured[:, None], seen, np.where(hidden[:, None], free, np.nan)), restart)
+        unseen = np.where(hidden[:, None], free, np.nan)
+        self._remember(np.where(measured[:, None], seen, unseen), restart)
         self._turn(velocity, free, paddle, bounced & followed, broke & speed_tested, moved)
         self._forget(~measured & ~hidden | begins)
         self._launch(relaunched & ~begins)
@@ -224,7 +225,7 @@ def _bounces(
 
 
 def _unlawful(moved: np.ndarray, seen: np.ndarray, bounced: np.ndarray) -> np.ndarray:
-    """Balls that moved sideways faster than any bounce sends them, or up or down not at their pace."""
+    """Balls that moved sideways faster than a bounce sends them, or up or down not at their pace."""
     stopped = bounced | (seen[:, 1] <= sim.TOP_WALL + EDGE_TOLERANCE)
     pace = abs(abs(moved[:, 1]) - sim.BALL_VELOCITY[1]) > POSITION_TOLERANCE
     return (abs(moved[:, 0]) > 1.2 + POSITION_TOLERANCE) | (pace & ~stopped)

@@ -81,10 +81,11 @@ class BreakoutReferee:
             self._flight = Flight(ball[0])
         flight = self._fly(ball[1:], after.paddle, broken_count > 0, begins)
         live = ~begins
+        in_flight = flight.followed & ~flight.after_paddle & ~flight.after_brick
         verdicts = {
             "ball": _ball(flight, after, ball_there[1:]),
             "speed": _verdict(flight.speed_tested, flight.speed_broken),
-            "turns": _verdict(flight.followed & ~flight.after_paddle & ~flight.after_brick, flight.astray),
+            "turns": _verdict(in_flight, flight.astray),
             "bounce": _verdict(flight.after_paddle, flight.astray),
             "bricks": _bricks(flight, before.bricks, broken, ball[1:]),
             "invented": _verdict(live, appeared.any((2, 3))),

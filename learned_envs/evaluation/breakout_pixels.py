@@ -16,14 +16,16 @@ import numpy as np
 from sims import breakout as sim
 
 GHOST_LEVEL = 48
-"""A pixel is a ghost if a channel is this far (of 255) from the picture drawn anew: on real frames
-the reading's error stays below 16, and the palest object (a pip) stands 88 levels out of its bar."""
+"""A pixel is a ghost if a channel is this far (of 255) from the picture drawn anew. On true frames
+what is drawn is off by a few levels; the palest object, a brick of the fifth row, stands 180 out of
+the background."""
 
 _CHUNK = 256  # frames read at once: they fit the cache
 _PATCH = 7  # pixels on each side of the window in which a ball of 3 is fitted
 _RANGE_X, _RANGE_Y = (1.0, 62.0), (2.0, 64.85)  # where a ball can be seen
 _FIT_ROUNDS = 4
 _NUDGE = 0.25  # pixels; wide enough to see past the kink where a ball lies on whole pixels
+_BRIGHT = 140  # of ball and paddle alone: every brick has a channel of 129 or less
 _SURELY_A_BALL = 0.5  # below this fit nothing is drawn: what is there, if anything, is a ghost
 _STIFFNESS = 1e3  # levels²: keeps the fit in place where no edge of the ball is in the picture
 
@@ -71,9 +73,8 @@ class Reading:
     @classmethod
     def joined(cls, parts: "list[Reading]") -> "Reading":
         """One reading of all frames of `parts`, joined along the first axis."""
-        return cls(**{
-            f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)
-        })
+        names = [f.name for f in fields(cls)]
+        return cls(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 
     def shaped(self, shape: tuple[int, ...]) -> "Reading":
         """The same reading with its first axis folded into `shape`."""
@@ -129,9 +130,6 @@ def _read_chunk(frames: np.ndarray) -> Reading:
     )
 
 
-_BRIGHT = 140  # only ball and paddle are this bright in all channels: a brick's darkest is 129 at most
-
-
 def _lives(picture: np.ndarray) -> np.ndarray:
     _, n, _, _ = picture.shape
     row = picture[:, :, sim.PIP_Y, _PIPS].reshape(3, n, sim.MAX_LIVES, 5)[..., : sim.PIP_WIDTH]
@@ -142,7 +140,8 @@ def _lives(picture: np.ndarray) -> np.ndarray:
 
 def _resemblance(picture: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Above 0 where a picture (3, ...) is nearer to colour `one` (3,) than to `other` (3,)."""
-    return np.tensordot(one - other, picture - ((one + other) / 2).reshape(3, *[1] * (picture.ndim - 1)), 1)
+    contrast = one - other
+    return np.tensordot(contrast, picture, 1) - contrast @ (one + other) / 2
 
 
 def _brightest_spot(picture: np.ndarray, darkest_channel: np.ndarray) -> np.ndarray:
@@ -165,7 +164,7 @@ _LEAST_LIGHT[_WALL[0]] = _BRIGHT
 
 
 def _paddle(picture: np.ndarray, ball: np.ndarray) -> np.ndarray:
-    """Left edge (N,): from the covered share of each column, at the edge that the ball leaves free."""
+    """Left edge (N,), from the covered share of each column, by the edge that the ball leaves free."""
     rows = picture[:, :, sim.PADDLE_Y : sim.PADDLE_Y + sim.PADDLE_HEIGHT].mean(2, dtype=np.float32)
     white = np.array(sim.PADDLE_COLOUR, np.float32) - _BACKGROUND
     cover = np.tensordot(white / (white @ white), rows - _BACKGROUND[:, None, None], 1)
@@ -190,7 +189,8 @@ def _bricks(picture: np.ndarray, ball: np.ndarray) -> np.ndarray:
     n = len(ball)
     wall = _of_wall(picture).astype(np.float32)
     light = np.einsum("rc,cnrykx->nrykx", _BRICK - _BACKGROUND, wall)
-    free = 1 - _of_wall((_span(_PIXEL, ball[:, 1], 3)[:, :, None] * _span(_PIXEL, ball[:, 0], 3)[:, None])[None])[0]
+    across, down = (_span(_PIXEL, ball[:, axis], sim.BALL_SIZE) for axis in (0, 1))
+    free = 1 - _of_wall((down[:, :, None] * across[:, None])[None])[0]
     at_half = ((_BRICK - _BACKGROUND) * (_BRICK + _BACKGROUND) / 2).sum(1)
     of_ball = (_BRICK - _BACKGROUND) @ np.array(sim.BALL_COLOUR, np.float32)
     per_row = (1, sim.BRICK_ROWS, 1, 1, 1)

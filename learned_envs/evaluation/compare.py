@@ -32,7 +32,7 @@ def compare(
     out: Path = Path("out"),
     scale: int = 5,
 ) -> tuple[Path, Path]:
-    """Plays the real world and its dream with one player each of a kind, and writes what came of it.
+    """Plays the real world and its dream with one kind of player, and writes what came of it.
 
     Args:
         world: Which world.

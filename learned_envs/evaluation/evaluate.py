@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from learned_envs.dream.weights import resolve
-from learned_envs.evaluation.breakout_laws import BreakoutReferee
+from learned_envs.evaluation import make_referee
 from learned_envs.evaluation.metrics import HorizonErrors, errors_by_horizon
 from learned_envs.evaluation.results import Table, as_markdown, record_table
 from learned_envs.evaluation.rollouts import Judged, Rollout, judge, pieces
@@ -22,7 +22,6 @@ from learned_envs.models.world_model import WorldModel
 from learned_envs.recording.live import LiveWindows
 from learned_envs.worlds import World
 
-REFEREES = {"breakout": BreakoutReferee}
 HORIZON = 64
 REAL_PER_DREAM = 4
 """Real games played for each dreamed one, so that what a rate is compared with is well known."""
@@ -124,7 +123,6 @@ def measure_laws(
     world: World, weights: str | None, players: Sequence[str], steps: int, seed: int
 ) -> LawPair:
     """Plays free rollouts, dreamed and real, and has the world's referee watch both."""
-    referee = REFEREES[world.name]
     dream = gym.make_vec(
         f"Dream-{world.id_suffix}-v0", len(players), weights=weights, max_episode_steps=steps
     )
@@ -136,11 +134,11 @@ def measure_laws(
             yield piece
 
     behaviour = world.make_behaviour(players, range(seed, seed + len(players)))
-    dreamed = judge(watched(pieces(dream, behaviour, steps, seed)), referee(), oldest=steps)
+    dreamed = judge(watched(pieces(dream, behaviour, steps, seed)), make_referee(world.name), oldest=steps)
     many = list(players) * REAL_PER_DREAM
     real = world.make_real_vec(len(many), max_episode_steps=steps)
     behaviour = world.make_behaviour(many, range(seed, seed + len(many)))
-    truth = judge(pieces(real, behaviour, steps, seed), referee(), oldest=steps)
+    truth = judge(pieces(real, behaviour, steps, seed), make_referee(world.name), oldest=steps)
     return LawPair(dreamed, truth, int((~ended).sum()))
 
 

@@ -95,10 +95,11 @@ def _indexed(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         blends = image.quantize(_GAME_COLOURS - len(palette), Image.Quantize.MEDIANCUT)
         blend_colours = np.array(blends.getpalette(), np.uint8).reshape(-1, 3)
         palette = np.concatenate([palette, blend_colours])[:_GAME_COLOURS]
-    table = np.concatenate([
+    nearest = [
         ((chunk[:, None].astype(int) - palette.astype(int)) ** 2).sum(-1).argmin(1)
         for chunk in np.array_split(unique, len(unique) // 4096 + 1)
-    ]).astype(np.uint8)
+    ]
+    table = np.concatenate(nearest).astype(np.uint8)
     palette = np.pad(palette, ((0, _GAME_COLOURS - len(palette)), (0, 0)))
     return table[place].reshape(frames.shape[:-1]), palette
 
@@ -135,17 +136,16 @@ def _picture(
     left: Reel, right: Reel, games: np.ndarray, t: int, *, caption: str, scale: int
 ) -> np.ndarray:
     height, width = (side * scale for side in games.shape[1:])
-    picture = np.full(
-        (_HEAD + height + _FOOT, 3 * _MARGIN + 2 * width), _INK_INDEX, np.uint8
-    )
+    picture = np.full((_HEAD + height + _FOOT, 3 * _MARGIN + 2 * width), _INK_INDEX, np.uint8)
     for i, reel in enumerate((left, right)):
         x = _MARGIN + i * (width + _MARGIN)
         picture[_HEAD - 2 : _HEAD + height + 2, x - 2 : x + width + 2] = _EDGE_INDEX
         game = games[i].repeat(scale, 0).repeat(scale, 1)
         picture[_HEAD : _HEAD + height, x : x + width] = game
         _write(picture, reel.title, x, _HEAD - 30, 18, _INK_INDEX)
-        number = _write(picture, f"{reel.score[t]:g}", x + width, _HEAD - 30, 18, _INK_INDEX, right=True)
-        _write(picture, "score", x + width - number - 7, _HEAD - 26, 13, _FAINT_INDEX, right=True)
+        end = x + width
+        end -= _write(picture, f"{reel.score[t]:g}", end, _HEAD - 30, 18, _INK_INDEX, right=True)
+        _write(picture, "score", end - 7, _HEAD - 26, 13, _FAINT_INDEX, right=True)
         if not np.isnan(reel.doubt).all():
             _doubt_bar(picture, reel.doubt[t], x, _HEAD + height + 11, width)
     line = _HEAD + height + 11

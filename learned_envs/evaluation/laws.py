@@ -89,10 +89,12 @@ class LawReport:
 
     def held_by_age(self, law: str) -> np.ndarray:
         """`held` of each age bucket, (K,) float64; nan where nothing was that old."""
-        return np.array([
-            _share_held(broken, steps)
-            for broken, steps in zip(self.counts[law].violations, self.steps, strict=True)
-        ])
+        return np.array(
+            [
+                _share_held(broken, steps)
+                for broken, steps in zip(self.counts[law].violations, self.steps, strict=True)
+            ]
+        )
 
     def held_when_tested(self, law: str) -> float:
         """1 - violations / tests: stricter for laws of rare moments; nan if never tested."""
@@ -144,7 +146,7 @@ class LawReport:
             ]
             for law, count in self.counts.items()
         ]
-        title = f"{self.steps.sum():,} steps in {self.rollouts} rollouts; held in % of frames, by age"
+        title = f"{self.steps.sum():,} steps in {self.rollouts} rollouts; held in %, last by age"
         return title + "\n" + text_table([head, *rows])
 
     def to_json(self) -> dict[str, Any]:

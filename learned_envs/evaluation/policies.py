@@ -47,7 +47,7 @@ class PolicyScores:
 
     @property
     def error(self) -> float:
-        """Mean over policies of |mean return dreamed - real|, as a share of `span`; nan without one."""
+        """Mean over policies of |mean return dreamed - real|, as a share of `span`; nan if that is 0."""
         difference = abs(self.dreamed.mean(1) - self.real.mean(1)).mean()
         return float(difference / self.span) if self.span > 0 else float("nan")
 
@@ -56,14 +56,16 @@ class PolicyScores:
         real, dreamed = self.real.mean(1), self.dreamed.mean(1)
         rows = [["policy", "real", "±", "dreamed", "±", "difference"]]
         for i in np.argsort(-real, kind="stable"):
-            rows.append([
-                self.names[i],
-                f"{real[i]:.2f}",
-                f"{standard_error(self.real[i]):.2f}",
-                f"{dreamed[i]:.2f}",
-                f"{standard_error(self.dreamed[i]):.2f}",
-                f"{dreamed[i] - real[i]:+.2f}",
-            ])
+            rows.append(
+                [
+                    self.names[i],
+                    f"{real[i]:.2f}",
+                    f"{standard_error(self.real[i]):.2f}",
+                    f"{dreamed[i]:.2f}",
+                    f"{standard_error(self.dreamed[i]):.2f}",
+                    f"{dreamed[i] - real[i]:+.2f}",
+                ]
+            )
         return (
             f"mean return of {self.real.shape[1]} episodes each, ± its standard error\n"
             f"{text_table(rows)}\n"
@@ -93,7 +95,7 @@ def compare_policies(
     episodes: int = 100,
     progress: Callable[[str], None] = lambda line: None,
 ) -> PolicyScores:
-    """Plays the world's ladder of policies in the real world and in its dream; see `score_policies`.
+    """Plays the world's ladder of policies for real and in its dream; see `score_policies`.
 
     Args:
         world: Which world; its time limit bounds the episodes.

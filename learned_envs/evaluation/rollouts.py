@@ -174,6 +174,4 @@ def judge(played: Iterator[Rollout], referee: Referee, *, oldest: int = 1000) ->
 
 def event_drift(real: Mapping[str, float], dreamed: Mapping[str, float]) -> dict[str, float]:
     """Each event rate dreamed over the real one, minus 1; nan where the real rate is 0."""
-    return {
-        name: dreamed[name] / rate - 1 if rate else float("nan") for name, rate in real.items()
-    }
+    return {name: dreamed[name] / rate - 1 if rate else float("nan") for name, rate in real.items()}

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils import convert_conv2d_weight_memory_format
 from torch.utils.flop_counter import FlopCounterMode
 
 from learned_envs.evaluation.results import Table, as_markdown, record_table
@@ -100,7 +101,7 @@ def count_gflop(model: WorldModel) -> float:
 
 
 def _stepper(model: WorldModel) -> Callable[[], Tensor]:
-    model = model.eval().to(memory_format=torch.channels_last)
+    model = convert_conv2d_weight_memory_format(model.eval(), torch.channels_last)
     frames = torch.zeros(1, 1, *model.config.image_size, 3, dtype=torch.uint8)
     shape = model.actions.shape
     state = model.start(frames, torch.zeros(1, 0, *shape, dtype=model.actions.dtype))

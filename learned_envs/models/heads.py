@@ -46,7 +46,7 @@ class Heads(nn.Module):
         self.hidden = nn.Linear(2 * config.width, 2 * config.width)
         self.reward = nn.Linear(2 * config.width, max(len(config.rewards), 1))
         self.termination = nn.Linear(2 * config.width, 1)
-        self.register_buffer("rewards", torch.tensor(config.rewards), persistent=False)
+        self.rewards = nn.Buffer(torch.tensor(config.rewards), persistent=False)
 
     def forward(self, previous: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Maps latents (B, C, h, w) to reward and termination probability, both (B,)."""

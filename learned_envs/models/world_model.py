@@ -5,7 +5,7 @@ Training's closed loop, the dream environments, the exported graph, the server a
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -165,7 +165,7 @@ class WorldModel(nn.Module):
 
 
 def draw_noise(
-    spec: dict[str, NoiseSpec], generators: Sequence[np.random.Generator]
+    spec: Mapping[str, NoiseSpec], generators: Sequence[np.random.Generator]
 ) -> dict[str, np.ndarray]:
     """Draws one step's noise, row i from `generators[i]`: a dict of (B, ...) float32 arrays."""
     draws: dict[str, np.ndarray] = {}

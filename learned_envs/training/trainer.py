@@ -55,8 +55,8 @@ def _loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     total, figures = item.loss.total, {**item.loss.parts, "age": torch.tensor(item.age)}
     if model.heads is not None:
-        latents = (_noisy(latent, head_noise) for latent in (item.previous, item.target))
-        losses = model.heads.loss(*latents, item.reward, item.terminated)
+        before, after = _noisy(item.previous, head_noise), _noisy(item.target, head_noise)
+        losses = model.heads.loss(before, after, item.reward, item.terminated)
         total = total + sum(losses.values())
         figures |= {name: loss.detach() for name, loss in losses.items()}
     return total, figures

@@ -57,6 +57,20 @@ WEIGHTS = {
     "careful": 0.28, "follow": 0.14, "edges": 0.18, "lagging": 0.12, "sleepy": 0.08,
     "sweep": 0.05, "idle": 0.03, "random": 0.06, "miss": 0.06,
 }  # fmt: skip
+LADDER = {
+    "centred": Style(),
+    "dead zone 4": Style(dead_zone=4.0, aim_spread=3.0),
+    "good": Style(aim_spread=4.5),
+    **{f"lag {lag}": Style(lag=lag, aim_spread=4.5) for lag in (5, 6, 7, 8, 9, 10, 12, 15)},
+    "dead zone 6": Style(dead_zone=6.0, aim_spread=3.0),
+    "dead zone 8": Style(dead_zone=8.0, aim_spread=3.0),
+    **{
+        f"random {share}%": Style(random_rate=share / 100, aim_spread=4.5)
+        for share in (60, 65, 70, 80, 90)
+    },
+    "miss": STYLES["miss"],
+    "random": STYLES["random"],
+}
 ODD_START_RATE = 0.65
 _MAX_LAG = 16
 
@@ -167,8 +181,9 @@ def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any]
 
 def events(episode: Episode) -> dict[str, int]:
     """Counts bricks broken, walls refilled, lives lost and game overs of a recorded episode."""
-    pips = (episode.observation[:, 1, 4:19, 2] > 150).sum(1) // 3
-    bricks = (episode.observation[:, 8:30:4, 4:60:5] > 100).any(3).sum((1, 2))
+    frames = episode.observation[:]
+    pips = (frames[:, 1, 4:19, 2] > 150).sum(1) // 3
+    bricks = (frames[:, 8:30:4, 4:60:5] > 100).any(3).sum((1, 2))
     return {
         "bricks broken": int(episode.reward.sum()),
         "refills": int((np.diff(bricks) > 36).sum()),

@@ -17,6 +17,7 @@ class ResidualBlock(nn.Module):
         self.first = convolution(width, width)
         self.second = convolution(width, width)
         nn.init.normal_(self.second.weight, std=0.2 * (9 * width) ** -0.5)
+        assert self.second.bias is not None
         nn.init.zeros_(self.second.bias)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -115,14 +115,12 @@ class SparseEditor(Dynamics):
         self.expected_error = nn.Linear(coarsest, 1)
         self.choice = nn.Linear(config.choices, finest, bias=False)
         self.last = ResidualBlock(finest)
-        self.write = nn.Sequential(
-            nn.Conv2d(finest, config.head, 1),
-            nn.ReLU(),
-            nn.Conv2d(config.head, (channels + 1) * config.patch**2, 1),
-        )
+        written = nn.Conv2d(config.head, (channels + 1) * config.patch**2, 1)
         with torch.no_grad():  # begin by writing mid-grey and marking little as changed
-            self.write[2].weight.mul_(0.1)
-            self.write[2].bias[channels * config.patch**2 :].fill_(-3.0)
+            written.weight.mul_(0.1)
+            assert written.bias is not None
+            written.bias[channels * config.patch**2 :].fill_(-3.0)
+        self.write = nn.Sequential(nn.Conv2d(finest, config.head, 1), nn.ReLU(), written)
 
     def predict(self, state: State, action: Tensor, noise: Noise) -> Prediction:
         """See `Dynamics.predict`; `noise["choice"]` (B, 1) uniform picks among the futures."""
