@@ -12,7 +12,9 @@ ENVIRONMENTS = (
 
 def environments_page() -> str:
     """The page's text."""
-    parts = ["# Environments\n\nWritten from the docstrings by `python docs/write_environments.py`."]
+    parts = [
+        "# Environments\n\nWritten from the docstrings by `python docs/write_environments.py`."
+    ]
     for ids, path in ENVIRONMENTS:
         module, name = path.split(":")
         text = inspect.getdoc(getattr(importlib.import_module(module), name)) or ""

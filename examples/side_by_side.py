@@ -18,7 +18,9 @@ def main(steps: int = 120, path: Path = Path("side_by_side.gif")) -> Path:
         action = (t // 12) % 3
         pair = [env.step(action)[0] for env in (real, dream)]
         frames.append(np.concatenate(pair, axis=1))
-    images = [Image.fromarray(frame).resize((512, 256), Image.Resampling.NEAREST) for frame in frames]
+    images = [
+        Image.fromarray(frame).resize((512, 256), Image.Resampling.NEAREST) for frame in frames
+    ]
     images[0].save(path, save_all=True, append_images=images[1:], duration=66, loop=0)
     return path
 

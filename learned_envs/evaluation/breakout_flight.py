@@ -225,7 +225,7 @@ def _bounces(
 
 
 def _unlawful(moved: np.ndarray, seen: np.ndarray, bounced: np.ndarray) -> np.ndarray:
-    """Balls that moved sideways faster than a bounce sends them, or up or down not at their pace."""
+    """Balls that moved sideways faster than any bounce allows, or up or down not at their pace."""
     stopped = bounced | (seen[:, 1] <= sim.TOP_WALL + EDGE_TOLERANCE)
     pace = abs(abs(moved[:, 1]) - sim.BALL_VELOCITY[1]) > POSITION_TOLERANCE
     return (abs(moved[:, 0]) > 1.2 + POSITION_TOLERANCE) | (pace & ~stopped)

@@ -17,8 +17,7 @@ from sims import breakout as sim
 
 GHOST_LEVEL = 48
 """A pixel is a ghost if a channel is this far (of 255) from the picture drawn anew. On true frames
-what is drawn is off by a few levels; the palest object, a brick of the fifth row, stands 180 out of
-the background."""
+what is drawn is off by a few levels; every object stands at least 200 out of what is behind it."""
 
 _CHUNK = 256  # frames read at once: they fit the cache
 _PATCH = 7  # pixels on each side of the window in which a ball of 3 is fitted
@@ -164,7 +163,7 @@ _LEAST_LIGHT[_WALL[0]] = _BRIGHT
 
 
 def _paddle(picture: np.ndarray, ball: np.ndarray) -> np.ndarray:
-    """Left edge (N,), from the covered share of each column, by the edge that the ball leaves free."""
+    """Left edge (N,): where coverage of the columns ends, on the side that the ball leaves free."""
     rows = picture[:, :, sim.PADDLE_Y : sim.PADDLE_Y + sim.PADDLE_HEIGHT].mean(2, dtype=np.float32)
     white = np.array(sim.PADDLE_COLOUR, np.float32) - _BACKGROUND
     cover = np.tensordot(white / (white @ white), rows - _BACKGROUND[:, None, None], 1)

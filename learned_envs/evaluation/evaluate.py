@@ -14,6 +14,7 @@ import numpy as np
 from learned_envs.dream.weights import resolve
 from learned_envs.evaluation import make_referee
 from learned_envs.evaluation.metrics import HorizonErrors, errors_by_horizon
+from learned_envs.evaluation.policies import PolicyScores, compare_policies
 from learned_envs.evaluation.results import Table, as_markdown, record_table
 from learned_envs.evaluation.rollouts import Judged, Rollout, judge, pieces
 from learned_envs.models.checkpoint import load_checkpoint
@@ -68,11 +69,9 @@ def evaluate(
         figures[f"laws_{players}"] = _law_figures(pair)
         tables.append(_law_table(world, players, pair, command))
     if policies:
-        from learned_envs.evaluation.policies import compare_policies, policy_table
-
-        outcome = compare_policies(world, weights, seed=seed)
-        figures["policies"] = outcome.to_json()
-        tables.append(policy_table(world, outcome, command))
+        scores = compare_policies(world, weights, seed=seed, progress=print)
+        figures["policies"] = scores.to_json()
+        tables.append(_policy_table(world, scores, command))
     for table in tables:
         print(as_markdown(table))
         if docs is not None:
@@ -99,7 +98,10 @@ def measure_errors(
     codec = reconstruction(model)
     return tuple(
         errors_by_horizon(
-            predict, held_out(context - 1 + horizon, count), context=context, horizon=horizon,
+            predict,
+            held_out(context - 1 + horizon, count),
+            context=context,
+            horizon=horizon,
             codec=codec,
         )  # fmt: skip
         for horizon, count in ((1, windows), (HORIZON, 2))
@@ -134,7 +136,9 @@ def measure_laws(
             yield piece
 
     behaviour = world.make_behaviour(players, range(seed, seed + len(players)))
-    dreamed = judge(watched(pieces(dream, behaviour, steps, seed)), make_referee(world.name), oldest=steps)
+    dreamed = judge(
+        watched(pieces(dream, behaviour, steps, seed)), make_referee(world.name), oldest=steps
+    )
     many = list(players) * REAL_PER_DREAM
     real = world.make_real_vec(len(many), max_episode_steps=steps)
     behaviour = world.make_behaviour(many, range(seed, seed + len(many)))
@@ -180,7 +184,7 @@ def _error_table(
         ),  # fmt: skip
         rows=rows,
         note=f"{one_step.windows} single steps; {horizons.windows} rollouts of {HORIZON}. Per-frame "
-        "PSNR is capped at 60 dB. A rollout may rightly part from its one true game, so what counts "
+        "PSNR is capped at 60 dB. A rollout may rightly part from its one true game: what counts "
         "at long horizons are the laws below.",
     )  # fmt: skip
 
@@ -203,20 +207,44 @@ def _law_table(world: World, players: str, pair: LawPair, command: str) -> Table
         )
     for event, rate in pair.dream.rates.items():
         true = pair.real.rates[event]
-        rows.append(
-            (f"{event} per 1,000 steps", f"{rate:.2f}", "", "", "", f"{true:.2f}")
-        )
+        rows.append((f"{event} per 1,000 steps", f"{rate:.2f}", "", "", "", f"{true:.2f}"))
     return Table(
         name=f"{world.name}-2-laws-{players}",
         title=f"{world.id_suffix}: laws in free rollouts, {players} players",
         command=command,
         columns=(
-            "law", "frames in which it held", "of those that tested it", "first to last 200 steps",
-            "rollouts never broken", "real",
+            "law",
+            "frames in which it held",
+            "of those that tested it",
+            "first to last 200 steps",
+            "rollouts never broken",
+            "real",
         ),  # fmt: skip
         rows=rows,
         note=f"{dream.rollouts} dreamed rollouts, {pair.unbroken} of them without a game over, and "
         f"{real.rollouts} real ones under the same players.",
+    )
+
+
+def _policy_table(world: World, scores: PolicyScores, command: str) -> Table:
+    real, dreamed = scores.real.mean(1), scores.dreamed.mean(1)
+    order = np.argsort(-real, kind="stable")
+    return Table(
+        name=f"{world.name}-3-policies",
+        title=f"{world.id_suffix}: the same policies in both worlds",
+        command=command,
+        columns=("policy", "mean return, real", "dreamed", "difference"),
+        rows=[
+            (
+                scores.names[i],
+                f"{real[i]:.2f}",
+                f"{dreamed[i]:.2f}",
+                f"{dreamed[i] - real[i]:+.2f}",
+            )
+            for i in order
+        ],
+        note=f"{scores.real.shape[1]} episodes each. Spearman {scores.rank_correlation:.3f}; mean "
+        f"error {100 * scores.error:.1f}% of the span {scores.span:.2f} from random to best.",
     )
 
 

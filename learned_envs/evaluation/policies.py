@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from learned_envs.evaluation.results import Table
 from learned_envs.evaluation.text_table import text_table
 from learned_envs.worlds import Behaviour, World
 
@@ -18,6 +19,8 @@ MakeEnv = Callable[[int], VectorEnv[Any, Any, Any]]
 
 MakeBehaviour = Callable[[Sequence[str], Sequence[int]], Behaviour]
 """As `World.make_behaviour`."""
+
+COLUMNS = ("policy", "real", "±", "dreamed", "±", "difference")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -47,31 +50,37 @@ class PolicyScores:
 
     @property
     def error(self) -> float:
-        """Mean over policies of |mean return dreamed - real|, as a share of `span`; nan if that is 0."""
+        """Mean over policies of |mean return dreamed - real|, as a share of `span`; nan if 0."""
         difference = abs(self.dreamed.mean(1) - self.real.mean(1)).mean()
         return float(difference / self.span) if self.span > 0 else float("nan")
 
-    def table(self) -> str:
-        """A text table of the policies, best real return first, and the two figures."""
-        real, dreamed = self.real.mean(1), self.dreamed.mean(1)
-        rows = [["policy", "real", "±", "dreamed", "±", "difference"]]
-        for i in np.argsort(-real, kind="stable"):
-            rows.append(
-                [
-                    self.names[i],
-                    f"{real[i]:.2f}",
-                    f"{standard_error(self.real[i]):.2f}",
-                    f"{dreamed[i]:.2f}",
-                    f"{standard_error(self.dreamed[i]):.2f}",
-                    f"{dreamed[i] - real[i]:+.2f}",
-                ]
-            )
+    @property
+    def summary(self) -> str:
+        """The two figures in words."""
         return (
-            f"mean return of {self.real.shape[1]} episodes each, ± its standard error\n"
-            f"{text_table(rows)}\n"
             f"Spearman {self.rank_correlation:.3f}, mean error {100 * self.error:.1f}% of the span "
-            f"{self.span:.2f} between the best and random"
+            f"{self.span:.2f} between the best policy and the random one"
         )
+
+    def rows(self) -> list[list[str]]:
+        """Cells under `COLUMNS` for each policy, best real return first."""
+        real, dreamed = self.real.mean(1), self.dreamed.mean(1)
+        return [
+            [
+                self.names[i],
+                f"{real[i]:.2f}",
+                f"{standard_error(self.real[i]):.2f}",
+                f"{dreamed[i]:.2f}",
+                f"{standard_error(self.dreamed[i]):.2f}",
+                f"{dreamed[i] - real[i]:+.2f}",
+            ]
+            for i in np.argsort(-real, kind="stable")
+        ]
+
+    def table(self) -> str:
+        """A text table of the policies, and the two figures."""
+        head = f"mean return of {self.real.shape[1]} episodes each, ± its standard error"
+        return "\n".join([head, text_table([COLUMNS, *self.rows()]), self.summary])
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON types."""
@@ -122,6 +131,19 @@ def compare_policies(
         steps=steps,
         seed=seed,
         progress=progress,
+    )
+
+
+def policy_table(world: World, scores: PolicyScores, command: str) -> Table:
+    """The scores as a table of the results page; `command` is what measured them."""
+    return Table(
+        name=f"{world.name}-3-policies",
+        title=f"{world.id_suffix}: policies ranked, real and dreamed",
+        command=command,
+        columns=COLUMNS,
+        rows=scores.rows(),
+        note=f"Mean returns of {scores.real.shape[1]} episodes each, of up to "
+        f"{world.max_episode_steps:,} steps, ± standard errors. {scores.summary}.",
     )
 
 

@@ -1,7 +1,7 @@
 """The standing of every world: figures as JSON, and the page that is written from them.
 
-A command that measures leaves one JSON file a table; `docs/results.md` is always written from all of
-them, never by hand.
+A command that measures leaves one JSON file a table; `docs/results.md` is always written from all
+of them, never by hand.
 """
 
 import json
@@ -48,8 +48,8 @@ def record_table(docs: Path, table: Table) -> None:
 def as_markdown(table: Table) -> str:
     """Renders a table with its heading, command and note."""
     lines = [f"## {table.title}", "", f"`{table.command}`", ""]
-    lines += ["| " + " | ".join(row) + " |" for row in (table.columns, ["---"] * len(table.columns))]
-    lines += ["| " + " | ".join(row) + " |" for row in table.rows]
+    ruler = ["---"] * len(table.columns)
+    lines += ["| " + " | ".join(row) + " |" for row in (table.columns, ruler, *table.rows)]
     if table.note:
         lines += ["", table.note]
     return "\n".join(lines) + "\n"

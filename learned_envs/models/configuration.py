@@ -14,7 +14,7 @@ _KINDS: dict[str, type] = {}
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def configuration(cls: type[T]) -> type[T]:
-    """Class decorator: makes a dataclass frozen, keyword-only and slotted, and known by its name."""
+    """Class decorator: a frozen, keyword-only, slotted dataclass that is known by its name."""
     made = dataclasses.dataclass(frozen=True, kw_only=True, slots=True)(cls)
     _KINDS[cls.__name__] = made
     return made

@@ -84,12 +84,13 @@ def closed_loop(
 def _distance(latent: Tensor, truth: Tensor) -> Tensor:
     """How far latents (B, C, h, w) are from the truth where they are furthest from it: (B,).
 
-    Absolute difference, averaged over channels and summed over 8x8 places, at its largest. Local,
-    because a thing that is missing or misplaced makes the truth unpredictable however right the
+    Absolute difference, averaged over channels and summed over 8x8 places (all, where there are
+    fewer), at its largest. Local, because a thing that is missing or misplaced makes the truth unpredictable however right the
     rest is, and slight errors everywhere do not.
     """
     error = (latent - truth).abs().mean(1, keepdim=True)
-    return 64 * F.avg_pool2d(error, 8, 4, ceil_mode=True).amax((1, 2, 3))
+    side = min(8, *error.shape[2:])
+    return side**2 * F.avg_pool2d(error, side, max(1, side // 2), ceil_mode=True).amax((1, 2, 3))
 
 
 @torch.no_grad()

@@ -50,9 +50,7 @@ def dynamics_trainer(
     return Rounds(model, recipe, losses, folder, device=device, log=log, round_end=round_end)
 
 
-def _loss(
-    model: WorldModel, item: LoopStep, head_noise: float
-) -> tuple[Tensor, dict[str, Tensor]]:
+def _loss(model: WorldModel, item: LoopStep, head_noise: float) -> tuple[Tensor, dict[str, Tensor]]:
     total, figures = item.loss.total, {**item.loss.parts, "age": torch.tensor(item.age)}
     if model.heads is not None:
         before, after = _noisy(item.previous, head_noise), _noisy(item.target, head_noise)

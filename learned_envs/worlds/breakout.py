@@ -161,7 +161,7 @@ def make_behaviour(names: Sequence[str], seeds: Sequence[int]) -> Players:
 
 
 def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any] | None:
-    """Begins two episodes in three mid-game: odd walls, few lives, a ball anywhere, at any angle."""
+    """Begins two episodes in three mid-game: odd walls, few lives, a ball anywhere."""
     if random.random() > ODD_START_RATE:
         return None
     density = random.choice([0.02, 0.2, 0.5, 0.8, 1.0])

@@ -3,9 +3,9 @@
 A small UNet over patches says, for each place of the latent, whether it changes and to what. What
 is not marked is copied exactly, so that a world at rest stays at rest however long it is dreamed.
 
-Where the future is open (the direction of a new ball), one pass must still choose. The last block is
-told one of a few *choices*. In training the choice is drawn by how well each explains the truth, and
-a prior learns to predict it; in a dream it is drawn from that prior. This is expectation
+Where the future is open (the direction of a new ball), one pass must still choose. The last block
+is told one of a few *choices*. In training the choice is drawn by how well each explains the truth,
+and a prior learns to predict it; in a dream it is drawn from that prior. This is expectation
 maximisation for a mixture with Laplace likelihood (Dempster et al. 1977; multiple choice learning,
 Guzman-Rivera et al. 2012).
 """
@@ -66,9 +66,7 @@ class SparseEditorConfig:
                 f"`widths` ({len(self.widths)}) and `blocks` ({len(self.blocks)}) must be as many"
             )
 
-    def build(
-        self, latent_shape: tuple[int, int, int], actions: ActionEncoding
-    ) -> "SparseEditor":
+    def build(self, latent_shape: tuple[int, int, int], actions: ActionEncoding) -> "SparseEditor":
         """Builds the editor for latents (C, h, w)."""
         return SparseEditor(self, latent_shape, actions)
 
@@ -160,13 +158,12 @@ class SparseEditor(Dynamics):
         choice = F.cross_entropy(prior, chosen)
         surprise = F.smooth_l1_loss(expected, (error.detach() + 1e-2).log())
         total = write + self.config.mask_weight * marks + 0.02 * (choice + surprise)
-        parts = {
-            "write": write, "mask": marks, "choice": choice, "surprise": surprise,
-        }  # fmt: skip
+        parts = {"write": write, "mask": marks, "choice": choice, "surprise": surprise}
         prediction = Prediction(
             latent=values.detach(), edited=self._edited(mask), surprise=expected.detach()
         )
-        return StepLoss(total=total, parts={k: v.detach() for k, v in parts.items()}, prediction=prediction)
+        figures = {name: value.detach() for name, value in parts.items()}
+        return StepLoss(total=total, parts=figures, prediction=prediction)
 
     def _with_noise(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Adds noise to the context of one row in eight; returns latents and levels (B, 1)."""
