@@ -70,6 +70,7 @@ def train(
     steps: int | None = None,
     batch: int | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
+    init_from: str | None = None,
 ) -> None:
     """Trains a dream of a world; run again, it goes on where it stopped.
 
@@ -82,6 +83,7 @@ def train(
         steps: Optimiser steps, instead of the preset's.
         batch: Rows in a batch, instead of the preset's.
         device: Where to train.
+        init_from: Weights to begin from, e.g. the world's name for the packaged ones.
     """
     from learned_envs import worlds
     from learned_envs.pipeline import train_preset
@@ -89,7 +91,7 @@ def train(
     found = worlds.get(world)
     done = train_preset(
         found, preset, out or Path("runs") / f"{world}-{preset}", recordings=recordings,
-        minutes=minutes, steps=steps, batch=batch, device=device,
+        minutes=minutes, steps=steps, batch=batch, device=device, init_from=init_from,
     )  # fmt: skip
     print(f"trained: {done}" if done else "not done yet: run the same command to go on")
 
@@ -105,6 +107,7 @@ def evaluate(
     policies: bool = False,
     out: Path | None = None,
     docs: Path | None = None,
+    card: bool = False,
 ) -> None:
     """Measures a dream on held-out play: error, lawfulness, event rates and, if asked, policies.
 
@@ -117,13 +120,14 @@ def evaluate(
         policies: Also compare twenty policies, 100 episodes each (takes an hour on two cores).
         out: Write the figures to this JSON file.
         docs: Also write the tables into this docs folder's results.
+        card: Also write the tables into the checkpoint's model card.
     """
     from learned_envs import worlds
     from learned_envs.evaluation.evaluate import evaluate as evaluate_world
 
     evaluate_world(
         worlds.get(world), weights, rollouts=rollouts, steps=steps, seed=seed, policies=policies,
-        out=out, docs=docs, command=_command_line(),
+        out=out, docs=docs, card=card, command=_command_line(),
     )  # fmt: skip
 
 

@@ -17,12 +17,12 @@ import torch
 
 from learned_envs.data.store import EpisodeStore
 from learned_envs.data.window import Window
-from learned_envs.models.checkpoint import Starts, save_checkpoint
+from learned_envs.dream.weights import resolve
+from learned_envs.models.checkpoint import Starts, load_checkpoint, save_checkpoint
 from learned_envs.models.codecs.autoencoder import Autoencoder
 from learned_envs.models.configuration import to_json
-from learned_envs.models.world_model import DOUBT_LEVELS, WorldModel
+from learned_envs.models.world_model import DOUBT_LEVELS, WorldModel, training_noise
 from learned_envs.recording.live import LiveWindows
-from learned_envs.training.closed_loop import closed_loop
 from learned_envs.training.codec import train_codec
 from learned_envs.training.journal import Journal
 from learned_envs.training.recipe import Recipe
@@ -44,6 +44,7 @@ def train_preset(
     steps: int | None = None,
     batch: int | None = None,
     device: str = "cpu",
+    init_from: str | None = None,
 ) -> Path | None:
     """Trains one of a world's presets; called again, it goes on where it stopped.
 
@@ -56,6 +57,7 @@ def train_preset(
         steps: Optimiser steps, instead of the recipe's.
         batch: Rows in a batch, instead of the recipe's.
         device: `cpu` or `cuda`.
+        init_from: Weights of the same configuration to begin from, instead of random ones.
 
     Returns:
         The checkpoint's folder, or None when `minutes` ran out first.
@@ -70,12 +72,16 @@ def train_preset(
     config, recipe = world.presets[preset](), world.recipes[preset]()
     changes = {"steps": steps, "batch": batch}
     recipe = dataclasses.replace(recipe, **{k: v for k, v in changes.items() if v is not None})
-    _claim(folder, {"world": world.name, "model": to_json(config), "recipe": to_json(recipe)})
+    settings = {"world": world.name, "model": to_json(config), "recipe": to_json(recipe)}
+    _claim(folder, settings | {"init_from": init_from})
     _keep_freed_memory()
     torch.manual_seed(recipe.seed)
+    model = config.build()
+    if init_from is not None:
+        model.load_state_dict(load_checkpoint(resolve(init_from, world.name)).model.state_dict())
     windows, held_out = (simulated if recordings == "sim" else recorded)(world, recipe, recordings)
     return train(
-        world, config.build(), recipe, folder,
+        world, model, recipe, folder,
         windows=windows, held_out=held_out, minutes=minutes, device=device,
     )  # fmt: skip
 
@@ -147,11 +153,13 @@ def train(
     )  # fmt: skip
     if not trainer.run(minutes):
         return None
-    return pack(world, trainer.average, folder / "checkpoint", held_out(1))
+    return pack(world, trainer.average, recipe, folder / "checkpoint", held_out(1))
 
 
-def pack(world: World, model: WorldModel, folder: Path, held_out: Iterator[Window]) -> Path:
-    """Fills the doubt table, collects starts and writes the checkpoint."""
+def pack(
+    world: World, model: WorldModel, recipe: Recipe, folder: Path, held_out: Iterator[Window]
+) -> Path:
+    """Fills the doubt table, collects starts and writes the checkpoint with its model card."""
     model = model.to("cpu").eval()
     model.surprises.copy_(measure_surprises(model, held_out))
     save_checkpoint(
@@ -160,8 +168,38 @@ def pack(world: World, model: WorldModel, folder: Path, held_out: Iterator[Windo
         collect_starts(world),
         world=world.name,
         settings={"fps": world.fps, "max_episode_steps": world.max_episode_steps},
+        card=model_card(world, model, recipe),
     )
     return folder
+
+
+def model_card(world: World, model: WorldModel, recipe: Recipe) -> str:
+    """The part of a model card that is known before anything is measured."""
+    dynamics = type(model.config.dynamics).__name__.removesuffix("Config")
+    parameters = sum(p.numel() for p in model.parameters())
+    played = ", ".join(f"{name} {share:g}" for name, share in world.behaviours.items())
+    return f"""# {world.id_suffix}, dreamed
+
+A `{dynamics}` of {parameters:,} parameters that dreams `Real-{world.id_suffix}-v0`; play it as
+`gymnasium.make("Dream-{world.id_suffix}-v0")`.
+
+## Data
+
+The real world's simulator, played by its scripted behaviours ({played}) from usual and odd starts.
+Seeds from {HELD_OUT_SEED:,} on were kept for measuring.
+
+## Recipe
+
+`learned-envs train {world.name}` with
+
+```json
+{json.dumps(to_json(recipe), indent=1)}
+```
+
+## Licence
+
+MIT, like the library: weights and data were made by it.
+"""
 
 
 @torch.no_grad()
@@ -169,15 +207,19 @@ def measure_surprises(
     model: WorldModel, held_out: Iterator[Window], windows: int = 4
 ) -> torch.Tensor:
     """The surprise of one-step predictions on held-out real play, as sorted quantiles (1000,)."""
-    seen = [
-        step.loss.prediction.surprise
-        for window in islice(held_out, windows)
-        for step in closed_loop(
-            model, window, resync=1.0, divergence=np.inf, device=torch.device("cpu")
-        )
-    ]
+    context, seen = model.dynamics.context, []
+    for window in islice(held_out, windows):
+        frames, actions = torch.from_numpy(window.observation), torch.from_numpy(window.action)
+        for t in range(context - 1, window.valid.shape[1]):
+            begin = t - context + 1
+            rows = torch.from_numpy(window.valid[:, begin : t + 1].all(1))
+            if not rows.any():
+                continue
+            state = model.start(frames[rows, begin : t + 1], actions[rows, begin:t])
+            noise = training_noise(model.noise_spec, int(rows.sum()), torch.device("cpu"))
+            seen.append(model.step(state, actions[rows, t], noise)[1].surprise)
     levels = (torch.arange(DOUBT_LEVELS) + 0.5) / DOUBT_LEVELS
-    return torch.quantile(torch.cat(seen)[:1_000_000], levels)
+    return torch.quantile(torch.cat(seen), levels)
 
 
 def collect_starts(world: World, count: int = 16) -> Starts:

@@ -51,7 +51,7 @@ def scattered(rows: int) -> BreakoutSimulation:
 
 
 def test_reading_recovers_the_state_to_a_twentieth_of_a_pixel():
-    truth = scattered(3000)
+    truth = scattered(2000)
     reading = read(truth.frames())
     right = (
         (reading.lives == truth.lives)
@@ -91,7 +91,7 @@ def test_reading_refuses_other_frames():
 
 @pytest.mark.parametrize("behaviour", WORLD.behaviours)
 def test_true_games_keep_every_law(behaviour):
-    report = judged(behaviour, rows=8, steps=500).report
+    report = judged(behaviour, rows=8, steps=400).report
     for law in LAWS:
         assert not report.held_when_tested(law) < 0.999, f"{law}\n{report.table()}"
         assert not (report.held_by_age(law) < 0.999).any()
@@ -348,7 +348,7 @@ FAULTS = {
 }
 
 
-def play_with(fault, rows: int = 24, steps: int = 260):
+def play_with(fault, rows: int = 16, steps: int = 240):
     """A rollout with faults planted now and then in each row, and where: (T, n) bool."""
     random = np.random.default_rng(9)
     generators = [np.random.default_rng(row) for row in range(rows)]
@@ -378,7 +378,7 @@ def play_with(fault, rows: int = 24, steps: int = 260):
         rest = np.where(marks, REST, rest - 1)
         frame = simulation.frames()
         for row, retouch in tick.retouch.items():
-            frame[row] = retouch(frame[row].copy(), [past[row] for past in shown])
+            frame[row] = retouch(frame[row].copy(), [past[row] for past in shown[-4:]])
         for what, now in zip(
             (shown, actions, rewards, ended, planted),
             (frame, action, tick.rewards, over, marks),
@@ -415,7 +415,7 @@ def test_planted_fault_is_found(fault):
     window = LASTS if fault is ball_through_brick else 1
     found = np.any([blamed[i : len(blamed) - window + i] for i in range(window + 1)], axis=0)
     planted = planted[: len(found)]
-    assert planted.sum() >= 15
+    assert planted.sum() >= 10
     assert found[planted].mean() >= 0.9, f"{found[planted].sum()} of {planted.sum()}"
 
 

@@ -74,12 +74,12 @@ def test_a_batch_of_more_is_refused(tmp_path):
 
 
 def shown(path) -> tuple[list[np.ndarray], list[int]]:
-    film = Image.open(path)
     frames, delays = [], []
-    for i in range(film.n_frames):
-        film.seek(i)
-        frames.append(np.asarray(film.convert("RGB")).copy())
-        delays.append(film.info["duration"])
+    with Image.open(path) as film:
+        for i in range(film.n_frames):
+            film.seek(i)
+            frames.append(np.asarray(film.convert("RGB")))
+            delays.append(film.info["duration"])
     return frames, delays
 
 
@@ -115,7 +115,7 @@ def test_many_colours_are_brought_down_to_a_palette(tmp_path):
     frame = np.stack(np.meshgrid(ramp, ramp, indexing="ij") + [np.full((32, 32), 90, np.uint8)], -1)
     path = tmp_path / "film.gif"
     write_film(path, reel(frame[None]), reel(frame[None]), caption="", fps=30, scale=1)
-    picture = np.asarray(Image.open(path).convert("RGB"))[40:72, 20:52]
+    picture = shown(path)[0][0][40:72, 20:52]
     assert abs(picture.astype(int) - frame).mean() < 12
 
 
@@ -125,7 +125,7 @@ def test_a_doubt_bar_grows_with_doubt(tmp_path):
     def bar(doubt):
         path = tmp_path / f"{doubt}.gif"
         write_film(path, reel(frames), reel(frames, doubt), caption="", fps=15, scale=4)
-        line = np.asarray(Image.open(path).convert("RGB"))[40 + 256 + 11 + 8]
+        line = shown(path)[0][0][40 + 256 + 11 + 8]
         return int((line[300:].max(-1) > 150).sum())
 
     assert bar(0.2) < bar(0.6) < bar(0.995)

@@ -242,10 +242,11 @@ def test_nan_from_the_model_names_the_step_and_the_weights(env, weights):
 
 def test_a_box_of_actions_is_played_within_its_bounds(tmp_path):
     actions = VectorActions(size=2, idle=(0.0, 0.0))
-    env = DreamEnv(save_tiny(tmp_path / "w", tiny_model(tiny_config(actions=actions))))
+    folder = save_tiny(tmp_path / "w", tiny_model(tiny_config(actions=actions)))
+    env = gym.make("Dream-v0", weights=folder).unwrapped
     check_env(env)
     env.reset()
-    env.step(np.array([0.5, 1.0]))
+    env.step(np.array([0.5, 1.0], np.float32))
     with pytest.raises(gym.error.InvalidAction, match="expected values of Box"):
         env.step(np.array([0.5, 1.01], np.float32))
     with pytest.raises(gym.error.InvalidAction, match=r"shape \(3,\)"):

@@ -36,8 +36,8 @@ def test_pieces_join_to_the_whole():
         joined = np.concatenate([getattr(piece, name) for piece in cut])
         np.testing.assert_array_equal(joined, getattr(whole, name))
     for name in ("frames", "first", "age"):
-        joined = np.concatenate([cut[0].frames[:1] if name == "frames" else getattr(cut[0], name)[:1]]
-                                + [getattr(piece, name)[1:] for piece in cut])  # fmt: skip
+        arrays = [getattr(piece, name) for piece in cut]
+        joined = np.concatenate([arrays[0][:1], *(array[1:] for array in arrays)])
         np.testing.assert_array_equal(joined, getattr(whole, name))
 
 

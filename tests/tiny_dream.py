@@ -34,7 +34,7 @@ def tiny_config(
 
 
 def tiny_model(config: WorldModelConfig | None = None, *, ends: bool = False) -> WorldModel:
-    """A lively model: half of its places change in every step. With `ends`, each is the last one."""
+    """A lively model: half of its places change in every step. With `ends`, each is its last."""
     torch.manual_seed(0)
     model = (config or tiny_config()).build()
     with torch.no_grad():

@@ -13,6 +13,7 @@ import numpy as np
 
 from learned_envs.dream.weights import resolve
 from learned_envs.evaluation import make_referee
+from learned_envs.evaluation.card import write_measured
 from learned_envs.evaluation.metrics import HorizonErrors, errors_by_horizon
 from learned_envs.evaluation.policies import PolicyScores, compare_policies
 from learned_envs.evaluation.results import Table, as_markdown, record_table
@@ -38,6 +39,7 @@ def evaluate(
     policies: bool = False,
     out: Path | None = None,
     docs: Path | None = None,
+    card: bool = False,
     command: str = "",
 ) -> dict[str, Any]:
     """Measures a dream and prints its tables.
@@ -51,12 +53,14 @@ def evaluate(
         policies: Also compare twenty policies on real and dreamed games.
         out: Write the figures to this JSON file.
         docs: Also write the tables into this docs folder's results.
+        card: Also write the tables into the checkpoint's model card.
         command: What the tables say they were measured with.
 
     Returns:
         The figures as JSON types.
     """
-    model = load_checkpoint(resolve(weights, world.name)).model
+    checkpoint = resolve(weights, world.name)
+    model = load_checkpoint(checkpoint).model
     tables, figures = [], {}
     one_step, horizons = measure_errors(world, model, seed)
     figures["one_step"], figures["horizons"] = one_step.to_json(), horizons.to_json()
@@ -76,6 +80,8 @@ def evaluate(
         print(as_markdown(table))
         if docs is not None:
             record_table(docs, table)
+    if card:
+        write_measured(checkpoint, tables)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(figures, indent=1) + "\n")

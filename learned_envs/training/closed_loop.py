@@ -85,8 +85,8 @@ def _distance(latent: Tensor, truth: Tensor) -> Tensor:
     """How far latents (B, C, h, w) are from the truth where they are furthest from it: (B,).
 
     Absolute difference, averaged over channels and summed over 8x8 places (all, where there are
-    fewer), at its largest. Local, because a thing that is missing or misplaced makes the truth unpredictable however right the
-    rest is, and slight errors everywhere do not.
+    fewer), at its largest. Local, because a thing that is missing or misplaced makes the truth
+    unpredictable however right the rest is, and slight errors everywhere do not.
     """
     error = (latent - truth).abs().mean(1, keepdim=True)
     side = min(8, *error.shape[2:])
