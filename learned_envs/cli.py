@@ -212,10 +212,12 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Entry point of `learned-envs`. Errors a user can mend are printed without a traceback."""
+    """Entry point of `learned-envs`; errors that a user can mend come without a traceback."""
     try:
         tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="learned-envs")
     except (ValueError, OSError, RuntimeError) as error:
         if os.environ.get("LEARNED_ENVS_TRACEBACK"):
             raise
         raise SystemExit(f"error: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit("stopped: run the same command again to go on") from None

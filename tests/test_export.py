@@ -1,3 +1,4 @@
+import base64
 import dataclasses
 import shutil
 import sys
@@ -167,19 +168,17 @@ def test_parity_finds_other_heads(tmp_path, exported):
         check_parity(changed, OnnxRuntime(exported[0]), tolerance=1e-3, steps=20)
 
 
-def test_a_graph_that_fails_is_not_left_behind(weights, tmp_path, monkeypatch):
-    step_graph = onnx_export._step_graph
-
-    def wrong(model, *, half):
-        with torch.no_grad():
-            model.dynamics.write[2].bias += 0.05
-        graph = step_graph(model, half=half)
-        with torch.no_grad():
-            model.dynamics.write[2].bias -= 0.05
-        return graph
-
-    monkeypatch.setattr(onnx_export, "_step_graph", wrong)
-    with pytest.raises(ParityError, match="step 0 of 1 rows"):
+def test_a_graph_that_fails_is_not_left_behind(weights, exported, tmp_path, monkeypatch):
+    graph = onnx.load(exported[0])
+    (init,) = (e.value for e in graph.metadata_props if e.key == "learned_envs_init")
+    del graph.metadata_props[:]
+    (bias,) = (t for t in graph.graph.initializer if t.name.endswith("dynamics.write.2.bias"))
+    wrong = onnx.numpy_helper.to_array(bias) + np.float32(0.05)
+    bias.CopyFrom(onnx.numpy_helper.from_array(wrong, bias.name))
+    monkeypatch.setattr(onnx_export, "_step_graph", lambda model, *, half: graph)
+    init_graph = onnx.load_from_string(base64.b64decode(init))
+    monkeypatch.setattr(onnx_export, "_init_graph", lambda runtime: init_graph)
+    with pytest.raises(ParityError, match="step 0 of 1 rows: the latent differs"):
         export(weights, tmp_path, dtype="fp32")
     assert not list(tmp_path.iterdir())
 

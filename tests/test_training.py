@@ -25,6 +25,7 @@ from learned_envs.models.dynamics.dynamics import Dynamics, Noise, Prediction, S
 from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
 from learned_envs.models.heads import HeadsConfig
 from learned_envs.models.world_model import WorldModel, WorldModelConfig
+from learned_envs.training import trainer
 from learned_envs.training.closed_loop import LoopStep, closed_loop
 from learned_envs.training.recipe import Recipe
 from learned_envs.training.rounds import DivergedError
@@ -283,15 +284,15 @@ def assert_equal(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
 
 def trained(folder: Path, **changes):
     """A run from where the folder stands to the recipe's end."""
-    trainer = dynamics_trainer(tiny_model(), recipe(**changes), endless, folder)
-    assert trainer.run(progress=False)
-    return trainer
+    run = dynamics_trainer(tiny_model(), recipe(**changes), endless, folder)
+    assert run.run(progress=False)
+    return run
 
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    trainer = trained(tmp_path_factory.mktemp("unbroken"))
-    return parameters(trainer.module), parameters(trainer.average)
+    run = trained(tmp_path_factory.mktemp("unbroken"))
+    return parameters(run.module), parameters(run.average)
 
 
 def error_of(model: WorldModel) -> float:
@@ -303,18 +304,18 @@ def error_of(model: WorldModel) -> float:
 
 
 def test_the_loss_falls(tmp_path):
-    trainer = dynamics_trainer(
+    run = dynamics_trainer(
         tiny_model(), recipe(steps=120, round_steps=120, average=0.9), endless, tmp_path
     )
-    before = error_of(trainer.module)
-    trainer.run(progress=False)
-    assert error_of(trainer.module) < 0.7 * before
-    assert error_of(trainer.average) < 0.7 * before
+    before = error_of(run.module)
+    run.run(progress=False)
+    assert error_of(run.module) < 0.7 * before
+    assert error_of(run.average) < 0.7 * before
 
 
 def test_a_codec_is_left_as_it_is(tmp_path):
-    trainer = dynamics_trainer(tiny_model(), recipe(), endless, tmp_path)
-    assert not any(p.requires_grad for p in trainer.module.codec.parameters())
+    run = dynamics_trainer(tiny_model(), recipe(), endless, tmp_path)
+    assert not any(p.requires_grad for p in run.module.codec.parameters())
 
 
 class Killed(Exception):
@@ -327,9 +328,9 @@ def test_a_run_that_was_stopped_after_a_round_ends_as_an_unbroken_one(tmp_path, 
         if step == 4 * rounds:
             raise Killed
 
-    trainer = dynamics_trainer(tiny_model(), recipe(), endless, tmp_path, round_end=stop)
+    run = dynamics_trainer(tiny_model(), recipe(), endless, tmp_path, round_end=stop)
     with pytest.raises(Killed):
-        trainer.run(progress=False)
+        run.run(progress=False)
     resumed = trained(tmp_path)
     assert_equal(parameters(resumed.module), unbroken[0])
     assert_equal(parameters(resumed.average), unbroken[1])
@@ -371,6 +372,19 @@ def test_another_seed_leads_elsewhere(tmp_path, unbroken):
     assert any(not torch.equal(value, unbroken[0][name]) for name, value in other.items())
 
 
+def test_the_loop_closes_as_the_recipe_says_for_each_windows_first_step(tmp_path, monkeypatch):
+    asked = []
+
+    def noted(*args, resync: float, **settings):
+        asked.append(resync)
+        return closed_loop(*args, resync=resync, **settings)
+
+    monkeypatch.setattr(trainer, "closed_loop", noted)
+    trained(tmp_path)
+    begins = (0, 3, 4, 7, 8, 11)  # windows of 3 steps, cut where a round of 4 ends
+    assert asked == [recipe().resync_at(step) for step in begins]
+
+
 def test_a_finished_run_does_not_train_on(tmp_path):
     before = parameters(trained(tmp_path).module)
     again = dynamics_trainer(tiny_model(), recipe(), endless, tmp_path)
@@ -380,30 +394,30 @@ def test_a_finished_run_does_not_train_on(tmp_path):
 
 
 def test_a_run_out_of_time_is_not_complete(tmp_path):
-    trainer = dynamics_trainer(tiny_model(), recipe(), endless, tmp_path)
-    assert not trainer.run(minutes=0, progress=False)
-    assert trainer.step == 0
+    run = dynamics_trainer(tiny_model(), recipe(), endless, tmp_path)
+    assert not run.run(minutes=0, progress=False)
+    assert run.step == 0
 
 
 def test_the_last_round_stops_at_the_recipes_last_step(tmp_path):
     ends = []
-    trainer = dynamics_trainer(
+    run = dynamics_trainer(
         tiny_model(),
         recipe(steps=6),
         endless,
         tmp_path,
         round_end=lambda step, _: ends.append(step),
     )
-    trainer.run(progress=False)
+    run.run(progress=False)
     assert ends == [4, 6]
 
 
 def test_figures_are_logged_every_20_steps(tmp_path):
     logged = {}
-    trainer = dynamics_trainer(
+    run = dynamics_trainer(
         tiny_model(), recipe(steps=45, round_steps=30), endless, tmp_path, log=logged.__setitem__
     )
-    trainer.run(progress=False)
+    run.run(progress=False)
     assert list(logged) == [20, 40]
     assert logged[40].keys() >= {"write", "mask", "reward", "termination", "norm", "age"}
     assert all(np.isfinite(value) for value in logged[40].values())
@@ -417,9 +431,9 @@ def test_a_broken_weight_is_a_divergence_that_names_the_step_and_the_remedy(tmp_
             next(model.dynamics.parameters()).data.fill_(float("nan"))
         return endless(number)
 
-    trainer = dynamics_trainer(model, recipe(), broken_in_round_1, tmp_path)
+    run = dynamics_trainer(model, recipe(), broken_in_round_1, tmp_path)
     with pytest.raises(DivergedError, match=r"loss is nan.* at step 4.*lower learning rate"):
-        trainer.run(progress=False)
+        run.run(progress=False)
 
 
 def test_after_a_divergence_the_last_good_round_is_still_there(tmp_path):
@@ -484,10 +498,10 @@ class Mirror(Spy):
 
 def test_every_step_computes_with_the_weights_that_the_step_before_left(tmp_path):
     mirror = Mirror()
-    trainer = dynamics_trainer(
+    run = dynamics_trainer(
         tiny_model(mirror), recipe(steps=4, learning_rate=0.3, warmup=0), endless, tmp_path
     )
-    trainer.run(progress=False)
+    run.run(progress=False)
     assert mirror.used[0].dtype == torch.bfloat16
     assert all(torch.equal(a, b) for a, b in zip(mirror.used, mirror.held, strict=True))
     assert all(not torch.equal(a, b) for a, b in zip(mirror.used, mirror.used[1:], strict=False))
@@ -569,7 +583,7 @@ def world():
 
 
 @pytest.fixture(scope="module")
-def run(world, tmp_path_factory):
+def packed_run(world, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     return folder, pipeline.train_preset(world, "tiny", folder)
 

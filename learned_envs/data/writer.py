@@ -7,6 +7,8 @@ import os
 import shutil
 import time
 import uuid
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +43,8 @@ class EpisodeWriter:
     def __init__(self, folder: str | os.PathLike[str], world: str):
         self.folder = EpisodeFolder(folder)
         self.world = world
-        headers = self.folder.headers(world).values()
-        self.whole_takes = frozenset(h.attributes.take for h in headers if h.attributes.last)
-        """Names of the takes whose last part is in the folder."""
+        self.whole_takes = _whole_takes(self.folder.headers(world).values())
+        """Names of the takes of which the folder holds all parts."""
         self.folder.files.makedirs(self.folder.root, exist_ok=True)
         if self.folder.is_local:
             _remove_abandoned(Path(self.folder.root))
@@ -93,6 +94,12 @@ class EpisodeWriter:
             return
         self.folder.files.pipe({f"{path}/{name}": content for name, content in files.items()})
         self.folder.files.pipe_file(f"{path}/{HEADER}", header)
+
+
+def _whole_takes(headers: Iterable[EpisodeHeader]) -> frozenset[str]:
+    attributes = [header.attributes for header in headers]
+    parts = Counter(part.take for part in attributes)
+    return frozenset(a.take for a in attributes if a.last and parts[a.take] == a.part + 1)
 
 
 async def _encoded(episode: Episode) -> dict[str, bytes]:

@@ -166,7 +166,7 @@ class Dream:
             for name, item in self.spec.noise.items()
         }
         if moving.size:
-            drawn = draw_noise(self.spec.noise, [generators[row] for row in moving])
+            drawn = draw_noise(self.spec.noise, [generators[row] for row in moving.tolist()])
             for name, value in drawn.items():
                 noise[name][moving] = value
         return noise

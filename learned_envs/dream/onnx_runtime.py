@@ -61,9 +61,9 @@ class OnnxRuntime(Runtime):
         count = len(self.state_shapes)
         following = dict(zip(self.state_shapes, outputs[:count], strict=True))
         outcome = dict(zip(OUTCOME, outputs[count:], strict=True))
-        finite = np.isfinite(self.latents(following)).all((1, 2, 3))
-        finite &= np.isfinite(list(outcome.values())).all(0)
-        return following, {**outcome, "finite": finite}
+        shown = np.isfinite(self.latents(following)).all((1, 2, 3))
+        told = np.isfinite(np.stack(list(outcome.values()))).all(0)
+        return following, {**outcome, "finite": np.logical_and(shown, told)}
 
     def frames(self, state: RuntimeState) -> np.ndarray:
         return state["frame"]
@@ -93,12 +93,11 @@ def _session(graph: Path | bytes, path: Path, device: str) -> Any:
             "onnxruntime is not installed: run `pip install onnxruntime`, or use runtime='torch' "
             "with the folder of a checkpoint"
         ) from None
-    provider = _PROVIDERS.get(device)
-    if provider not in onnxruntime.get_available_providers():
+    provider, available = _PROVIDERS.get(device), onnxruntime.get_available_providers()
+    if provider is None or provider not in available:
         raise ValueError(
-            f"device={device!r} was given, but ONNX Runtime has {provider or 'no provider for it'} "
-            f"not among {onnxruntime.get_available_providers()}: use device='cpu', or run "
-            "`pip install onnxruntime-gpu` for 'cuda'"
+            f"device={device!r} was given, but this ONNX Runtime has only {available}: use "
+            "device='cpu', or run `pip install onnxruntime-gpu` for device='cuda'"
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()  # one dial for both runtimes

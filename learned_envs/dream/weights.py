@@ -76,7 +76,7 @@ def _packaged(world: str) -> Path:
 
 def _download(repository: str, revision: str | None) -> Path:
     try:
-        from huggingface_hub import snapshot_download
+        from huggingface_hub import snapshot_download  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise gym.error.DependencyNotInstalled(
             f"there is no folder {repository!r} here, and huggingface_hub is not installed to look "

@@ -6,6 +6,7 @@ A law is judged wherever it applies, from two consecutive frames, the action bet
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,7 +65,7 @@ class BreakoutReferee:
     """
 
     def __init__(self) -> None:
-        self.laws = LAWS
+        self.laws: Mapping[str, str] = LAWS
         self.events = {"bricks broken": 0, "paddle hits": 0, "lost balls": 0}
         self._flight: Flight | None = None
 
@@ -92,7 +93,7 @@ class BreakoutReferee:
             "paddle": _verdict(live, _paddle_off(before.paddle, after.paddle, rollout.actions)),
             "lives": _verdict(live, _lives_off(flight, before.lives, after.lives)),
             "reward": _verdict(live, abs(rollout.rewards - broken_count) >= REWARD_TOLERANCE),
-            "ending": _verdict(live, rollout.terminated != (after.lives == 0)),
+            "ending": _verdict(live, np.not_equal(rollout.terminated, after.lives == 0)),
             "clean": _verdict(live, after.ghosts >= GHOST_PIXELS),
         }
         self.events["bricks broken"] += int(broken_count[live].sum())

@@ -74,9 +74,9 @@ def compare_envs(
 
     `metrics.json` holds, for `real` and `dream`, `score` (rewards of all steps), `episodes` begun,
     `rates` (events per 1,000 steps, counted in the pixels) and `laws` (`LawReport.to_json`); and
-    `drift` (dreamed rate over real rate, minus 1), `alike_steps` (steps until the frames of the two
-    first differ by a PSNR below `ALIKE`; they may rightly part when chance or the player does) and
-    `mean_doubt`.
+    `drift` (dreamed rate over real rate, minus 1), `parted_at` (the step after which the two frames
+    first differ by a PSNR below `ALIKE`, null if never; they may rightly part when chance or the
+    player decides otherwise) and `mean_doubt`.
 
     Raises:
         ValueError: If there is no such behaviour, or an env has more than one row.
@@ -101,7 +101,7 @@ def compare_envs(
         "seed": seed,
         **{kind: _figures(played[kind], judged[kind]) for kind in played},
         "drift": event_drift(judged["real"].rates, judged["dream"].rates),
-        "alike_steps": _alike_steps(played["real"], played["dream"]),
+        "parted_at": _parted_at(played["real"], played["dream"]),
         "mean_doubt": float(played["dream"].doubt.mean()),
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -126,9 +126,9 @@ def _figures(play: Rollout, judged: Judged) -> dict[str, Any]:
     }
 
 
-def _alike_steps(real: Rollout, dream: Rollout) -> int:
+def _parted_at(real: Rollout, dream: Rollout) -> int | None:
     unlike = psnr(dream.frames[:, 0], real.frames[:, 0]) < ALIKE
-    return int(unlike.argmax()) if unlike.any() else len(unlike) - 1
+    return int(unlike.argmax()) if unlike.any() else None
 
 
 def _reel(title: str, play: Rollout) -> Reel:

@@ -170,9 +170,10 @@ def _write(
 ) -> int:
     """Writes one line from x to the right, or up to x, and returns its width."""
     letters = _letters(text, size)
-    height, width = letters.shape
-    x = x - width if right else x
-    place = picture[y : y + height, x : x + width]
+    width = letters.shape[1]
+    x = max(x - width if right else x, 0)
+    place = picture[y : y + len(letters), x : x + width]
+    letters = letters[: place.shape[0], : place.shape[1]]  # small games leave little room
     np.copyto(place, ink + letters, where=letters > 0)
     return width
 

@@ -48,8 +48,8 @@ class World:
         real: Import path of the real env's class, or None where there is none.
         real_vector: Import path of its natively batched form.
         behaviours: Scripted players by name, with their weights in recordings.
-        ladder: Policies of different skill, near-equals among them, to be ranked in both worlds; the
-            last acts at random. `make_behaviour` knows them.
+        ladder: Policies of different skill, near-equals among them, to be ranked in both worlds;
+            the last acts at random. `make_behaviour` knows them.
         make_behaviour: Players for rows; row i plays `names[i]`, seeded with `seeds[i]`.
         reset_options: Options of `reset` that a behaviour's episodes begin with, or None.
         events: Counts the named events of a recorded episode.
