@@ -184,8 +184,10 @@ def test_whole_cells_are_no_trouble_for_a_codec_of_strided_convolutions():
 def test_the_equivariance_loss_is_positive_where_latents_depend_on_the_place(shift):
     def encode(images: torch.Tensor) -> torch.Tensor:
         latents = F.avg_pool2d(images, 4)
-        return latents * torch.linspace(0, 1, latents.shape[2])[:, None] * torch.linspace(
-            1, 2, latents.shape[3]
+        return (
+            latents
+            * torch.linspace(0, 1, latents.shape[2])[:, None]
+            * torch.linspace(1, 2, latents.shape[3])
         )
 
     assert equivariance_loss(encode, 1 + ramps(), factor=4, shift=shift).item() > 1e-3

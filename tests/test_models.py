@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learned_envs.data.window import Window
 from learned_envs.models.actions import DiscreteActions, VectorActions
 from learned_envs.models.codecs.autoencoder import AutoencoderConfig
 from learned_envs.models.codecs.identity import IdentityConfig
@@ -28,7 +30,9 @@ from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
 from learned_envs.models.heads import HeadsConfig
 from learned_envs.models.lattice import Lattice
 from learned_envs.models.world_model import WorldModel, WorldModelConfig, training_noise
+from learned_envs.training.closed_loop import closed_loop
 
+CPU = torch.device("cpu")
 SIZE = 16
 ROWS = 3
 CODECS = {
@@ -72,7 +76,7 @@ def inputs_of(model: WorldModel, rows: int = ROWS) -> tuple[dict, torch.Tensor, 
     torch.manual_seed(1)
     frames = torch.randint(0, 256, (rows, 4, SIZE, SIZE, 3), dtype=torch.uint8)
     state = model.start(frames, torch.randint(0, 3, (rows, 3)))
-    noise = training_noise(model.noise_spec, rows, torch.device("cpu"))
+    noise = training_noise(model.noise_spec, rows, CPU)
     return state, torch.randint(0, 3, (rows,)), noise
 
 
@@ -157,6 +161,30 @@ def test_the_loss_of_diffusion_predicts_what_a_step_predicts(family):
     prediction = model.dynamics.predict(state, code, noise)
     assert torch.equal(loss.prediction.latent, prediction.latent)
     assert torch.equal(loss.prediction.surprise, prediction.surprise)
+
+
+@pytest.mark.parametrize(("family", "codec"), BOTH)
+def test_the_closed_loop_walks_on_every_familys_own_predictions(family, codec):
+    model = model_of(family, codec).train()
+    random = np.random.default_rng(0)
+    steps = 5
+    window = Window(
+        observation=random.integers(0, 256, (ROWS, steps + 1, SIZE, SIZE, 3), np.uint8),
+        action=random.integers(0, 3, (ROWS, steps)),
+        reward=np.zeros((ROWS, steps), np.float32),
+        terminated=np.zeros((ROWS, steps), bool),
+        first=np.arange(steps + 1)[None].repeat(ROWS, 0) == 0,
+        valid=np.ones((ROWS, steps), bool),
+        metadata={},
+    )
+    ages = []
+    with torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=False):
+        for item in closed_loop(model, window, resync=0.0, divergence=np.inf, device=CPU):
+            item.loss.total.backward()
+            assert item.loss.total.isfinite()
+            assert item.loss.prediction.latent.dtype == torch.float32
+            ages.append(item.age)
+    assert ages == [0, 1, 2, 3, 4]
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ import dataclasses
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -362,6 +363,40 @@ def test_a_run_killed_twice_amid_rounds_ends_as_an_unbroken_one(tmp_path, unbrok
     assert_equal(parameters(resumed.average), unbroken[1])
 
 
+def _train_and_count(folder: Path, plan: Recipe, counter: Path) -> None:
+    """Trains, and makes a file one byte longer with every window."""
+
+    def counted(number: int) -> Iterator[Window]:
+        for window in endless(number):
+            with counter.open("ab") as file:
+                file.write(b".")
+            yield window
+
+    torch.set_num_threads(1)
+    dynamics_trainer(tiny_model(), plan, counted, folder).run(progress=False)
+
+
+@pytest.mark.full
+def test_a_run_killed_from_outside_at_any_moment_ends_as_an_unbroken_one(tmp_path):
+    plan = dict(steps=400, round_steps=2)  # most of the time goes into writing progress
+    counter, random = tmp_path / "windows", np.random.default_rng(0)
+    counter.touch()
+    for _ in range(6):
+        enough = counter.stat().st_size + random.integers(1, 12)
+        process = multiprocessing.get_context("spawn").Process(
+            target=_train_and_count, args=(tmp_path / "run", recipe(**plan), counter)
+        )
+        process.start()
+        while counter.stat().st_size < enough and process.is_alive():
+            time.sleep(random.uniform(0, 0.01))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        process.close()
+    resumed, straight = trained(tmp_path / "run", **plan), trained(tmp_path / "straight", **plan)
+    assert_equal(parameters(resumed.module), parameters(straight.module))
+
+
 def test_a_half_written_file_of_progress_is_passed_over(tmp_path, unbroken):
     (tmp_path / "progress.safetensors.tmp").write_bytes(b"half")
     assert_equal(parameters(trained(tmp_path).module), unbroken[0])
@@ -588,8 +623,8 @@ def packed_run(world, tmp_path_factory):
     return folder, pipeline.train_preset(world, "tiny", folder)
 
 
-def test_a_preset_is_trained_into_a_checkpoint_that_loads(run):
-    folder, packed = run
+def test_a_preset_is_trained_into_a_checkpoint_that_loads(packed_run):
+    folder, packed = packed_run
     assert packed == folder / "checkpoint"
     checkpoint = load_checkpoint(packed)
     assert checkpoint.world == "breakout"
@@ -597,37 +632,37 @@ def test_a_preset_is_trained_into_a_checkpoint_that_loads(run):
     assert checkpoint.model.config == tiny_config(64)
 
 
-def test_the_starts_are_frames_of_the_real_reset(run, world):
-    frames = load_checkpoint(run[1]).starts.frames.numpy()
+def test_the_starts_are_frames_of_the_real_reset(packed_run, world):
+    frames = load_checkpoint(packed_run[1]).starts.frames.numpy()
     real = world.make_real().reset(seed=0)[0]
     assert frames.shape == (1, 1, 64, 64, 3)
     assert np.array_equal(frames[0, 0], real)
 
 
-def test_the_table_of_doubt_is_sorted_and_not_empty(run):
-    surprises = load_checkpoint(run[1]).model.surprises
+def test_the_table_of_doubt_is_sorted_and_not_empty(packed_run):
+    surprises = load_checkpoint(packed_run[1]).model.surprises
     assert (surprises.diff() >= 0).all()
     assert surprises[0] < surprises[-1]
 
 
-def test_tensorboard_shows_scalars_sample_grids_and_rollout_strips(run):
-    events = EventAccumulator(str(run[0] / "log"))
+def test_tensorboard_shows_scalars_sample_grids_and_rollout_strips(packed_run):
+    events = EventAccumulator(str(packed_run[0] / "log"))
     events.Reload()
     tags = events.Tags()
     assert {"train/write", "held_out/psnr_1"} <= set(tags["scalars"])
     assert {"one_step", "rollout"} <= set(tags["images"])
 
 
-def test_the_same_command_again_finds_the_run_complete(run, world):
-    folder, packed = run
+def test_the_same_command_again_finds_the_run_complete(packed_run, world):
+    folder, packed = packed_run
     before = dict(load_checkpoint(packed).model.named_parameters())
     assert pipeline.train_preset(world, "tiny", folder) == packed
     assert_equal(dict(load_checkpoint(packed).model.named_parameters()), before)
 
 
-def test_other_settings_in_the_same_folder_are_refused(run, world):
+def test_other_settings_in_the_same_folder_are_refused(packed_run, world):
     with pytest.raises(ValueError, match=r"run with another recipe: give another --out"):
-        pipeline.train_preset(world, "tiny", run[0], steps=21)
+        pipeline.train_preset(world, "tiny", packed_run[0], steps=21)
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones(world, tmp_path):

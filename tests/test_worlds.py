@@ -121,6 +121,13 @@ def test_players_choose_actions_of_the_world(name):
     assert all(row in gym.vector.utils.batch_space(WORLD.action_space, 3) for row in actions)
 
 
+def test_the_ladder_holds_20_policies_of_which_the_last_acts_at_random():
+    assert len(set(WORLD.ladder)) == 20
+    rows = range(len(WORLD.ladder))
+    actions = played(list(WORLD.ladder), list(rows), [7] * 20, steps=60)
+    assert np.bincount(actions[:, -1], minlength=3).min() > 10
+
+
 def test_another_seed_is_another_player():
     alike = played(["careful"] * 2, [0, 1], [7, 7], steps=100).T
     assert not np.array_equal(*alike)

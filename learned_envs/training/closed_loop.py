@@ -36,7 +36,13 @@ class LoopStep:
 
 
 def closed_loop(
-    model: WorldModel, window: Window, *, resync: float, divergence: float, device: torch.device
+    model: WorldModel,
+    window: Window,
+    *,
+    resync: float,
+    divergence: float,
+    device: torch.device,
+    on_truth: float = 0.0,
 ) -> Iterator[LoopStep]:
     """Yields the loss of each step of a window.
 
@@ -50,6 +56,7 @@ def closed_loop(
         resync: Probability, in [0, 1].
         divergence: Largest distance from the truth, as `_distance` measures it.
         device: Where the model is.
+        on_truth: Share of the rows that go back to the truth at every step.
     """
     truth = _Truth(model, window, device)
     state = truth.state(0, np.arange(truth.rows))
@@ -58,6 +65,7 @@ def closed_loop(
         previous, target = truth.latent(t), truth.latent(t + 1)
         distance = _distance(state["latents"][:, -1], previous).cpu().numpy()
         back = (torch.rand(truth.rows) < resync).numpy()
+        back[: round(on_truth * truth.rows)] = True
         back |= ~truth.usable(t - 1) | ~(distance < divergence)
         if len(rows := np.flatnonzero(back)):
             state = _replace(state, truth.state(t, rows), rows)

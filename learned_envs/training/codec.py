@@ -27,21 +27,19 @@ class CodecRecipe(Schedule):
     """How a codec is trained.
 
     Attributes:
-        batch: Rows of a window, and pictures of an optimiser step.
-        window: Steps of a window; its frames are shuffled before they make batches.
+        batch: Pictures of an optimiser step.
         equivariance: Weight of the equivariance loss; 0 for none.
         shift: Largest shift for it along each axis, in cells of the latent.
     """
 
     batch: int = 64
-    window: int = 16
     learning_rate: float = 1e-3
     equivariance: float = 0.0
     shift: int = 1
 
     def __post_init__(self):
         Schedule.__post_init__(self)
-        check_positive(self, "batch", "window", "shift")
+        check_positive(self, "batch", "shift")
         if self.equivariance < 0:
             raise ValueError(f"`equivariance` (={self.equivariance}) must not be negative")
 
@@ -63,7 +61,8 @@ def train_codec(
     Args:
         codec: What is trained, in place.
         recipe: How.
-        windows: Gives the endless windows of round r; called anew for every round.
+        windows: Gives the endless windows of round r; called anew for every round. The frames of
+            one window are shuffled and make batches.
         folder: Where progress is kept.
         minutes: Stop at the end of a round after so long.
         device: Where to train.
@@ -75,7 +74,7 @@ def train_codec(
         The averaged codec, or None when `minutes` ran out first.
 
     Raises:
-        DivergedError: When the loss is no longer finite or grows without end.
+        DivergedError: When the loss or its gradient is no longer finite, or the loss explodes.
     """
 
     def losses(number: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
@@ -165,10 +164,13 @@ def _draw_shift(largest: int) -> tuple[int, int]:
 
 
 def _batches(windows: Iterator[Window], size: int, device: torch.device) -> Iterator[Tensor]:
-    """Images (size, 3, H, W) from the shuffled frames of each window; a smaller rest is dropped."""
+    """Images (size, 3, H, W) from the shuffled frames of each window.
+
+    What is left of a window is dropped; a window of fewer frames makes one smaller batch.
+    """
     for window in windows:
         frames = window.observation.reshape(-1, *window.observation.shape[2:])
         order = torch.randperm(len(frames)).numpy()
-        for begin in range(0, len(frames) - size + 1, size):
+        for begin in range(0, max(len(frames) - size, 0) + 1, size):
             chosen = np.ascontiguousarray(frames[order[begin : begin + size]])
             yield to_images(torch.from_numpy(chosen).to(device))

@@ -17,6 +17,8 @@ class Recipe(Schedule):
         teacher_forced: Share of the steps, at the beginning, with contexts from the truth alone.
         closed_by: Share of the steps after which the loop is as closed as it gets.
         resync: Probability, then, that a row goes back to the truth at a step.
+        on_truth: Share of the rows that stay on true contexts all along. The truth is no exact
+            function of a dreamed context, so it takes true ones to learn exact motion.
         divergence: Distance from the truth, summed over 8x8 places of the latent and averaged over
             its channels, beyond which a dreamed row goes back to the truth: past it the true next
             frame no longer is what should follow, and learning from it teaches to hedge.
@@ -27,9 +29,10 @@ class Recipe(Schedule):
     batch: int = 64
     window: int = 64
     episode_steps: int = 200
-    teacher_forced: float = 0.1
-    closed_by: float = 0.3
-    resync: float = 0.03
+    teacher_forced: float = 0.6
+    closed_by: float = 0.7
+    resync: float = 0.05
+    on_truth: float = 0.5
     divergence: float = 6.0
     head_noise: float = 0.02
     codec: CodecRecipe = CodecRecipe()
