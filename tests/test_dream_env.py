@@ -364,6 +364,11 @@ def test_a_device_that_is_not_there_is_refused(weights):
         DreamEnv(weights, device="cuda")
 
 
+def test_two_envs_of_a_world_do_not_share_their_action_space(tmp_path):
+    folder = save_tiny(tmp_path / "w", world="breakout")
+    assert DreamEnv(folder).action_space is not DreamEnv(folder).action_space
+
+
 def test_the_frame_is_as_large_as_the_space_says(env):
     assert env.observation_space.shape == (SIZE, SIZE, 3)
     assert env.reset()[0] in env.observation_space

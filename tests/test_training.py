@@ -112,11 +112,15 @@ class Spy(Dynamics):
 
 
 def walk(
-    spy: Spy, window: Window, *, resync: float, divergence: float = np.inf
+    spy: Spy, window: Window, *, resync: float, divergence: float = np.inf, on_truth: float = 0.0
 ) -> list[tuple[State, Tensor, LoopStep]]:
     """State, action and loop step of each step that the spy was shown."""
-    model = tiny_model(spy)
-    loop = list(closed_loop(model, window, resync=resync, divergence=divergence, device=CPU))
+    loop = list(
+        closed_loop(
+            tiny_model(spy), window, resync=resync, divergence=divergence, on_truth=on_truth,
+            device=CPU,
+        )
+    )  # fmt: skip
     return [(*shown, step) for shown, step in zip(spy.shown, loop, strict=True)]
 
 
@@ -215,6 +219,13 @@ def test_the_actions_of_a_walk_are_those_that_were_played():
 def test_a_walk_that_leaves_the_lattice_is_rounded_back_to_it():
     state, _, _ = walk(Spy(error=0.3 / 255), play(1, 3), resync=0.0)[2]
     assert torch.allclose(state["latents"][:, -1], latents_of(play(1, 3), 2), atol=1e-6)
+
+
+def test_a_share_of_the_rows_may_stay_on_the_truth_while_the_others_walk():
+    window = play(4, 5)
+    for t, (state, _, _) in enumerate(walk(Spy(0.1), window, resync=0.0, on_truth=0.5)[1:], 1):
+        true = (state["latents"][:, -1] == latents_of(window, t)).flatten(1).all(1)
+        assert true.tolist() == [True, True, False, False]
 
 
 def test_rows_that_diverge_go_back_to_the_truth_and_the_others_walk_on():
@@ -410,14 +421,14 @@ def test_another_seed_leads_elsewhere(tmp_path, unbroken):
 def test_the_loop_closes_as_the_recipe_says_for_each_windows_first_step(tmp_path, monkeypatch):
     asked = []
 
-    def noted(*args, resync: float, **settings):
-        asked.append(resync)
-        return closed_loop(*args, resync=resync, **settings)
+    def noted(*args, resync: float, on_truth: float, **settings):
+        asked.append((resync, on_truth))
+        return closed_loop(*args, resync=resync, on_truth=on_truth, **settings)
 
     monkeypatch.setattr(trainer, "closed_loop", noted)
-    trained(tmp_path)
+    trained(tmp_path, on_truth=0.25)
     begins = (0, 3, 4, 7, 8, 11)  # windows of 3 steps, cut where a round of 4 ends
-    assert asked == [recipe().resync_at(step) for step in begins]
+    assert asked == [(recipe().resync_at(step), 0.25) for step in begins]
 
 
 def test_a_finished_run_does_not_train_on(tmp_path):

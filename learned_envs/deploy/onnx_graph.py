@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import gymnasium as gym
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -50,11 +51,8 @@ def trace(
     batch = torch.export.Dim("batch")
     shapes = (tuple({0: batch} for _ in arguments),) if batched else None
     autocast = torch.autocast("cpu", torch.float16, enabled=half)
-    with _quiet(), torch.no_grad():
-        with autocast:
-            program = torch.export.export(
-                module, tuple(arguments), dynamic_shapes=shapes, strict=True
-            ).run_decompositions()
+    with _quiet(), torch.no_grad(), autocast:
+        program = torch.export.export(module, tuple(arguments), dynamic_shapes=shapes, strict=True)
         exported = torch.onnx.export(
             program,
             input_names=list(inputs),
@@ -65,10 +63,31 @@ def trace(
         )
     assert exported is not None
     graph = exported.model_proto
+    if half:
+        _store_halves(graph)
     if batched:
         for value in (*graph.graph.input, *graph.graph.output):
             value.type.tensor_type.shape.dim[0].dim_param = "batch"
     return graph
+
+
+def _store_halves(graph: onnx.ModelProto) -> None:
+    """Stores weights as fp16 that are cast to it before use; torch does so for small ones only."""
+    from onnx import TensorProto, numpy_helper
+
+    nodes, stored = graph.graph.node, graph.graph.initializer
+    weights = {tensor.name: tensor for tensor in stored}
+    for node in list(nodes):
+        if node.op_type == "Cast" and node.input[0] in weights:
+            (target,) = (item.i for item in node.attribute if item.name == "to")
+            if target == TensorProto.FLOAT16:
+                value = numpy_helper.to_array(weights[node.input[0]]).astype(np.float16)
+                stored.append(numpy_helper.from_array(value, node.output[0]))
+                nodes.remove(node)
+    used = {name for node in nodes for name in node.input}
+    for tensor in list(stored):
+        if tensor.name not in used:
+            stored.remove(tensor)
 
 
 def _require_onnx() -> None:

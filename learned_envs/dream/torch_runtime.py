@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ def _action_space(checkpoint: Checkpoint) -> gym.Space[Any]:
     if "action_space" in checkpoint.settings:
         return space_from_json(checkpoint.settings["action_space"])
     if checkpoint.world in worlds.names():
-        return worlds.get(checkpoint.world).action_space
+        return deepcopy(worlds.get(checkpoint.world).action_space)  # its generator is one's own
     actions = checkpoint.model.config.actions
     if isinstance(actions, DiscreteActions):
         return spaces.Discrete(actions.count)

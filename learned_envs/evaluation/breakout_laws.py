@@ -89,7 +89,7 @@ class BreakoutReferee:
             "turns": _verdict(in_flight, flight.astray),
             "bounce": _verdict(flight.after_paddle, flight.astray),
             "bricks": _bricks(flight, before.bricks, broken, ball[1:]),
-            "invented": _verdict(live, appeared.any((2, 3))),
+            "invented": _verdict(live, appeared.sum((2, 3)) > 0),
             "paddle": _verdict(live, _paddle_off(before.paddle, after.paddle, rollout.actions)),
             "lives": _verdict(live, _lives_off(flight, before.lives, after.lives)),
             "reward": _verdict(live, abs(rollout.rewards - broken_count) >= REWARD_TOLERANCE),

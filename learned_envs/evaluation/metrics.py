@@ -124,11 +124,11 @@ def ssim(frames: np.ndarray, truth: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: If the shapes differ or the frames are not uint8.
     """
-    parts = [
-        structural_similarity_index_measure(a, b, data_range=255.0, reduction="none")
-        for a, b in zip(*(images.split(_CHUNK) for images in _pair(frames, truth)), strict=True)
-    ]
-    assert all(isinstance(part, torch.Tensor) for part in parts)
+    parts = []
+    for one, other in zip(*(p.split(_CHUNK) for p in _pair(frames, truth)), strict=True):
+        part = structural_similarity_index_measure(one, other, data_range=255.0, reduction="none")
+        assert isinstance(part, torch.Tensor)
+        parts.append(part)
     return torch.cat(parts).double().numpy().reshape(frames.shape[:-3])
 
 

@@ -10,7 +10,6 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from learned_envs.evaluation.results import Table
 from learned_envs.evaluation.text_table import text_table
 from learned_envs.worlds import Behaviour, World
 
@@ -131,19 +130,6 @@ def compare_policies(
         steps=steps,
         seed=seed,
         progress=progress,
-    )
-
-
-def policy_table(world: World, scores: PolicyScores, command: str) -> Table:
-    """The scores as a table of the results page; `command` is what measured them."""
-    return Table(
-        name=f"{world.name}-3-policies",
-        title=f"{world.id_suffix}: policies ranked, real and dreamed",
-        command=command,
-        columns=COLUMNS,
-        rows=scores.rows(),
-        note=f"Mean returns of {scores.real.shape[1]} episodes each, of up to "
-        f"{world.max_episode_steps:,} steps, ± standard errors. {scores.summary}.",
     )
 
 
