@@ -21,7 +21,7 @@ from learned_envs.dream.weights import resolve
 from learned_envs.models.checkpoint import Starts, load_checkpoint, save_checkpoint
 from learned_envs.models.codecs.autoencoder import Autoencoder
 from learned_envs.models.configuration import to_json
-from learned_envs.models.world_model import DOUBT_LEVELS, WorldModel, training_noise
+from learned_envs.models.world_model import DOUBT_LEVELS, WorldModel, WorldModelConfig, draw_noise
 from learned_envs.recording.live import LiveWindows
 from learned_envs.training.codec import train_codec
 from learned_envs.training.journal import Journal
@@ -30,6 +30,7 @@ from learned_envs.training.trainer import dynamics_trainer
 from learned_envs.worlds import World
 
 HELD_OUT_SEED = 900_000
+HELD_OUT_ROWS = 64
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of malloc.h
 Windows = Callable[[int], Iterator[Window]]
 
@@ -73,17 +74,28 @@ def train_preset(
     changes = {"steps": steps, "batch": batch}
     recipe = dataclasses.replace(recipe, **{k: v for k, v in changes.items() if v is not None})
     settings = {"world": world.name, "model": to_json(config), "recipe": to_json(recipe)}
-    _claim(folder, settings | {"init_from": init_from})
+    _claim(folder, settings | {"recordings": recordings, "init_from": init_from})
     _keep_freed_memory()
     torch.manual_seed(recipe.seed)
     model = config.build()
     if init_from is not None:
-        model.load_state_dict(load_checkpoint(resolve(init_from, world.name)).model.state_dict())
+        model = _initial(resolve(init_from, world.name), config)
     windows, held_out = (simulated if recordings == "sim" else recorded)(world, recipe, recordings)
     return train(
         world, model, recipe, folder,
         windows=windows, held_out=held_out, minutes=minutes, device=device,
+        source=recordings, init_from=init_from,
     )  # fmt: skip
+
+
+def _initial(folder: Path, config: WorldModelConfig) -> WorldModel:
+    model = load_checkpoint(folder).model
+    if model.config != config:
+        raise ValueError(
+            f"{folder} holds a model of another configuration than the one to be trained: "
+            "begin from weights of the same preset, or from none"
+        )
+    return model.requires_grad_(True)
 
 
 def _keep_freed_memory() -> None:
@@ -120,6 +132,8 @@ def train(
     held_out: Windows,
     minutes: float | None = None,
     device: str = "cpu",
+    source: str = "sim",
+    init_from: str | None = None,
 ) -> Path | None:
     """Trains a model's codec, then dynamics and heads, going on from what `folder` holds; packs it.
 
@@ -132,6 +146,8 @@ def train(
         held_out: Gives held-out windows for seed i, for pictures and for the doubt table.
         minutes: Stop at the end of a round after so long.
         device: `cpu` or `cuda`.
+        source: What the windows come from, for the model card: `sim` or a recording.
+        init_from: What the model began from, for the model card.
 
     Returns:
         The checkpoint's folder, or None when `minutes` ran out first.
@@ -153,11 +169,12 @@ def train(
     )  # fmt: skip
     if not trainer.run(minutes):
         return None
-    return pack(world, trainer.average, recipe, folder / "checkpoint", held_out(1))
+    card = model_card(world, model, recipe, source, init_from)
+    return pack(world, trainer.average, folder / "checkpoint", held_out(1), card)
 
 
 def pack(
-    world: World, model: WorldModel, recipe: Recipe, folder: Path, held_out: Iterator[Window]
+    world: World, model: WorldModel, folder: Path, held_out: Iterator[Window], card: str
 ) -> Path:
     """Fills the doubt table, collects starts and writes the checkpoint with its model card."""
     model = model.to("cpu").eval()
@@ -168,16 +185,24 @@ def pack(
         collect_starts(world),
         world=world.name,
         settings={"fps": world.fps, "max_episode_steps": world.max_episode_steps},
-        card=model_card(world, model, recipe),
+        card=card,
     )
     return folder
 
 
-def model_card(world: World, model: WorldModel, recipe: Recipe) -> str:
+def model_card(
+    world: World, model: WorldModel, recipe: Recipe, source: str, init_from: str | None
+) -> str:
     """The part of a model card that is known before anything is measured."""
     dynamics = type(model.config.dynamics).__name__.removesuffix("Config")
     parameters = sum(p.numel() for p in model.parameters())
     played = ", ".join(f"{name} {share:g}" for name, share in world.behaviours.items())
+    data = (
+        f"The real world's simulator, played while training by its behaviours ({played}) from "
+        f"usual and odd starts. Seeds from {HELD_OUT_SEED:,} on were kept for measuring."
+        if source == "sim"
+        else f"The training split of the recording `{source}`."
+    )
     return f"""# {world.id_suffix}, dreamed
 
 A `{dynamics}` of {parameters:,} parameters that dreams `Real-{world.id_suffix}-v0`; play it as
@@ -185,12 +210,11 @@ A `{dynamics}` of {parameters:,} parameters that dreams `Real-{world.id_suffix}-
 
 ## Data
 
-The real world's simulator, played by its scripted behaviours ({played}) from usual and odd starts.
-Seeds from {HELD_OUT_SEED:,} on were kept for measuring.
+{data}
 
 ## Recipe
 
-`learned-envs train {world.name}` with
+`learned-envs train {world.name}`, begun from {init_from or "random weights"}, with
 
 ```json
 {json.dumps(to_json(recipe), indent=1)}
@@ -208,6 +232,7 @@ def measure_surprises(
 ) -> torch.Tensor:
     """The surprise of one-step predictions on held-out real play, as sorted quantiles (1000,)."""
     context, seen = model.dynamics.context, []
+    generators = [np.random.default_rng(row) for row in range(HELD_OUT_ROWS)]
     for window in islice(held_out, windows):
         frames, actions = torch.from_numpy(window.observation), torch.from_numpy(window.action)
         for t in range(context - 1, window.valid.shape[1]):
@@ -216,7 +241,8 @@ def measure_surprises(
             if not rows.any():
                 continue
             state = model.start(frames[rows, begin : t + 1], actions[rows, begin:t])
-            noise = training_noise(model.noise_spec, int(rows.sum()), torch.device("cpu"))
+            draws = draw_noise(model.noise_spec, generators[: int(rows.sum())])
+            noise = {name: torch.from_numpy(value) for name, value in draws.items()}
             seen.append(model.step(state, actions[rows, t], noise)[1].surprise)
     levels = (torch.arange(DOUBT_LEVELS) + 0.5) / DOUBT_LEVELS
     return torch.quantile(torch.cat(seen), levels)
@@ -249,7 +275,10 @@ def simulated(world: World, recipe: Recipe, _: str = "sim") -> tuple[Windows, Wi
         )  # fmt: skip
 
     def held_out(number: int) -> Iterator[Window]:
-        return LiveWindows(world, 64, recipe.window, HELD_OUT_SEED + number)
+        return LiveWindows(
+            world, HELD_OUT_ROWS, recipe.window, HELD_OUT_SEED + number,
+            warm_up=world.max_episode_steps,
+        )  # fmt: skip
 
     return windows, held_out
 
@@ -264,7 +293,7 @@ def recorded(world: World, recipe: Recipe, folder: str) -> tuple[Windows, Window
         )
 
     def held_out(number: int) -> Iterator[Window]:
-        return store.windows("validation", batch=64, length=recipe.window, seed=number)
+        return store.windows("validation", batch=HELD_OUT_ROWS, length=recipe.window, seed=number)
 
     return windows, held_out
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -42,6 +42,7 @@ def test_images_beyond_the_range_are_clipped():
     ]  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.integers(2, 256), st.lists(st.floats(-2, 2, width=32), min_size=1, max_size=20))
 def test_hard_rounding_goes_to_the_nearest_lattice_value_and_stays_there(levels, values):
     lattice, given_ = Lattice(levels=levels), torch.tensor(values)

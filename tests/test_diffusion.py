@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learned_envs.models.actions import DiscreteActions
@@ -28,6 +28,7 @@ from learned_envs.models.dynamics.dilated_cnn import DilatedCnnConfig, planes
 SCHEDULES = ("karras", "geometric")
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SCHEDULES), st.integers(2, 40), st.floats(1.5, 10))
 def test_a_schedule_falls_from_the_largest_level_to_the_smallest_and_then_to_zero(
     schedule, steps, rho
@@ -88,6 +89,7 @@ def test_edm_copies_its_input_at_low_levels_and_ignores_it_at_high_ones():
     assert around.told.tolist() == pytest.approx([math.log(1e-4) / 4, math.log(1e4) / 4])
 
 
+@settings(deadline=None)
 @given(st.floats(1e-3, 50), st.floats(0.05, 2))
 def test_edm_keeps_the_networks_input_and_target_at_unit_variance(sigma, sigma_data):
     around = preconditioning(DiffusionConfig(sigma_data=sigma_data), torch.tensor([sigma]))

@@ -19,8 +19,12 @@ from learned_envs.dream.dream_env import DreamEnv
 from learned_envs.dream.onnx_runtime import OnnxRuntime
 from learned_envs.dream.torch_runtime import TorchRuntime
 from learned_envs.models.checkpoint import CheckpointError
-from learned_envs.models.dynamics.diffusion_dynamics import tiny_denoiser
+from learned_envs.models.codecs.autoencoder import AutoencoderConfig
+from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig, tiny_denoiser
+from learned_envs.models.dynamics.edm_unet import EdmUNetConfig
 from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
+from learned_envs.models.heads import HeadsConfig
+from learned_envs.models.lattice import Lattice
 
 STARTS = tiny_starts(tiny_config()).frames.numpy()
 PLAIN_DOMAINS = {"", "ai.onnx"}
@@ -282,3 +286,21 @@ def test_the_published_denoiser_maps_19_planes_of_64x64_to_3(tmp_path):
     folder = save_denoiser(tmp_path / "cnn", 64)
     *_, alone = export(folder, tmp_path / "out", dtype="fp32", steps=4)
     assert run_denoiser(alone, 64)[1].shape == (1, 3, 64, 64)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("rounding", ["hard", "stochastic"])
+def test_a_unet_over_a_lattice_of_latents_is_exported(tmp_path, rounding):
+    codec = AutoencoderConfig(
+        channels=4, factor=2, widths=(8, 16), lattice=Lattice(levels=9, rounding=rounding)
+    )
+    network = EdmUNetConfig(widths=(16, 16), blocks=(1, 1), embedding=32)
+    dynamics = DiffusionDynamicsConfig(denoiser=network)
+    config = dataclasses.replace(
+        tiny_config(dynamics=dynamics), codec=codec, heads=HeadsConfig(patch=2, width=8)
+    )
+    folder = save_tiny(tmp_path / "latent", tiny_model(config))
+    for path in export(folder, tmp_path / "out", steps=40):
+        env = gym.make("Dream-v0", weights=path)
+        env.reset(seed=0)
+        assert env.step(1)[0] in env.observation_space

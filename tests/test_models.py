@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learned_envs.data.window import Window
@@ -14,6 +14,7 @@ from learned_envs.models.codecs.autoencoder import AutoencoderConfig
 from learned_envs.models.codecs.identity import IdentityConfig
 from learned_envs.models.configuration import from_json, to_json
 from learned_envs.models.diffusion import (
+    Conditioning,
     DiffusionConfig,
     LogNormalSigma,
     LogUniformSigma,
@@ -188,6 +189,38 @@ def test_the_closed_loop_walks_on_every_familys_own_predictions(family, codec):
 
 
 @torch.no_grad()
+def test_the_unet_is_told_how_much_noise_is_on_its_context():
+    dynamics = model_of("unet").dynamics
+    context, actions = torch.randn(1, 4, 3, SIZE, SIZE), torch.zeros(1, 4, 3)
+    quiet, loud = (
+        dynamics.denoise(
+            torch.zeros(1, 3, SIZE, SIZE),
+            torch.ones(1),
+            Conditioning(context=context, actions=actions, level=torch.full((1, 1), level)),
+        )
+        for level in (0.0, 0.2)
+    )
+    assert not torch.equal(quiet, loud)
+
+
+def test_context_noise_is_drawn_up_to_its_largest_level_and_told(monkeypatch):
+    model, seen = model_of("unet"), []
+    state, action, noise = inputs_of(model, rows=64)
+    clean = torch.zeros_like(state["latents"])
+    denoise = model.dynamics.denoise
+    monkeypatch.setattr(
+        model.dynamics, "denoise", lambda *given_: seen.append(given_[2]) or denoise(*given_)
+    )
+    code = model.actions.encode(action)
+    model.dynamics.loss({**state, "latents": clean}, code, clean[:, 0], noise)
+    trained, dreamed = seen[0], seen[1]
+    assert 0.15 < trained.level.max() <= 0.2 and trained.level.min() < 0.05
+    deviation = trained.context.flatten(1).std(1)
+    torch.testing.assert_close(deviation, trained.level[:, 0], rtol=0.1, atol=1e-3)
+    assert torch.equal(dreamed.context, clean) and not dreamed.level.any()
+
+
+@torch.no_grad()
 def test_the_unet_is_told_past_actions_and_the_dilated_cnn_only_the_current_one():
     changes = {}
     for family in ("unet", "dilated"):
@@ -291,6 +324,7 @@ diffusions = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(diffusions, st.lists(st.integers(1, 8).map(lambda n: 8 * n), min_size=1, max_size=4))
 def test_any_diffusion_configuration_comes_back_equal_from_json(diffusion, widths):
     denoiser = EdmUNetConfig(widths=tuple(widths), blocks=(1,) * len(widths))

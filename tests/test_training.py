@@ -280,7 +280,7 @@ def test_resync_sends_about_that_share_of_rows_back():
 
 
 def recipe(**changes) -> Recipe:
-    few = dict(steps=12, round_steps=4, warmup=2, learning_rate=3e-3, batch=8, window=3)
+    few = dict(steps=12, round_steps=4, warmup=2, learning_rate=3e-3, batch=8, window=4)
     return Recipe(**few | changes)
 
 

@@ -108,7 +108,7 @@ def _compared(
     """Compares one step with what the model makes of it; returns the model's next state."""
     code = model.actions.encode(action)
     raw = model.dynamics.predict(state, code, noise)
-    following, prediction = model.advance(state, code, raw, noise)
+    following = model.advance(state, code, raw, noise)
     previous, latent = state["latents"][:, -1], got["latents"][:, -1]
     sure, settled = _settled(raw, latent, tolerance)
     low, high = (_rounded(model, raw.latent + side, noise) for side in (-tolerance, tolerance))

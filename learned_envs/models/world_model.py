@@ -134,27 +134,31 @@ class WorldModel(nn.Module):
             The next state, and the prediction, rounded to the lattice, with reward and termination.
         """
         code = self.actions.encode(action)
-        return self.advance(state, code, self.dynamics.predict(state, code, noise), noise)
+        prediction = self.dynamics.predict(state, code, noise)
+        following = self.advance(state, code, prediction, noise)
+        return following, self.judge(state, following, prediction)
 
-    def advance(
-        self, state: State, code: Tensor, prediction: Prediction, noise: Noise
-    ) -> tuple[State, Prediction]:
+    def advance(self, state: State, code: Tensor, prediction: Prediction, noise: Noise) -> State:
         """Rounds a raw prediction, leaves unedited places alone, and moves the state on."""
         previous, latent = state["latents"][:, -1], prediction.latent
         if self.codec.lattice is not None:
             latent = self.codec.lattice.round(latent, noise.get("dither"))
         if prediction.edited is not None:
             latent = torch.where(prediction.edited, latent, previous)
-        following = {
+        return {
             **prediction.state,
             "latents": torch.cat([state["latents"][:, 1:], latent[:, None]], 1),
             "actions": torch.cat([state["actions"][:, 1:], code[:, None]], 1),
         }
+
+    def judge(self, state: State, following: State, prediction: Prediction) -> Prediction:
+        """Completes a raw prediction with what the step came to: latent, reward, end and doubt."""
+        previous, latent = state["latents"][:, -1], following["latents"][:, -1]
         reward = termination = None
         if self.heads is not None:
             reward, termination = self.heads(previous, latent)
         doubt = (prediction.surprise[:, None] > self.surprises).float().mean(1)
-        return following, dataclasses.replace(
+        return dataclasses.replace(
             prediction, latent=latent, reward=reward, termination=termination, doubt=doubt
         )
 

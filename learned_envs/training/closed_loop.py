@@ -103,7 +103,7 @@ def _distance(latent: Tensor, truth: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _advanced(model: WorldModel, state: State, code: Tensor, loss: StepLoss, noise: Noise) -> State:
-    return model.advance(state, code, loss.prediction, noise)[0]
+    return model.advance(state, code, loss.prediction, noise)
 
 
 def _replace(state: State, other: State, rows: np.ndarray) -> State:

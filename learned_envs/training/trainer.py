@@ -33,6 +33,9 @@ def dynamics_trainer(
         device: Where to train.
         log: Receives figures every 20 steps.
         round_end: Called after each round with the step and the averaged model.
+
+    Raises:
+        ValueError: If the recipe's windows are shorter than the model's context.
     """
 
     def losses(number: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
@@ -46,6 +49,11 @@ def dynamics_trainer(
                 yield _loss(model, item, recipe.head_noise)
                 step += 1
 
+    if recipe.window < model.dynamics.context:
+        raise ValueError(
+            f"`window` (={recipe.window}) must be at least the model's context "
+            f"(={model.dynamics.context}): no step of a shorter one has a known context"
+        )
     model.codec.requires_grad_(False)
     return Rounds(model, recipe, losses, folder, device=device, log=log, round_end=round_end)
 

@@ -166,12 +166,15 @@ class SparseEditor(Dynamics):
         return StepLoss(total=total, parts=figures, prediction=prediction)
 
     def _with_noise(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        """Adds noise to the context of one row in eight; returns latents and levels (B, 1)."""
-        rows = len(latents) // 8
+        """Adds noise to the context of one row in eight; returns latents and levels (B, 1).
+
+        The last rows: the first are those that a closed loop may keep on true contexts.
+        """
+        quiet = len(latents) - len(latents) // 8
         level = self.config.context_noise * torch.rand(len(latents), 1, device=latents.device)
-        level[rows:] = 0
-        noise = torch.randn_like(latents[:rows]) * level[:rows, :, None, None, None]
-        return torch.cat([latents[:rows] + noise, latents[rows:]]), level
+        level[:quiet] = 0
+        noise = torch.randn_like(latents[quiet:]) * level[quiet:, :, None, None, None]
+        return torch.cat([latents[:quiet], latents[quiet:] + noise]), level
 
     def _features(
         self, latents: Tensor, state: State, action: Tensor, level: Tensor
