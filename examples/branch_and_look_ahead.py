@@ -1,4 +1,4 @@
-"""Plans in the dream: from one state, dream each action a while and take the one that keeps the ball."""
+"""Plans in the dream: from one state, dreams each action a while and takes the best."""
 
 import gymnasium as gym
 import numpy as np

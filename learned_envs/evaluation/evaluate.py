@@ -189,9 +189,9 @@ def _error_table(
             *(f"horizon {h}, PSNR / SSIM" for h in shown),
         ),  # fmt: skip
         rows=rows,
-        note=f"{one_step.windows} single steps; {horizons.windows} rollouts of {HORIZON}. A frame's "
-        "PSNR is capped at 60 dB. A rollout may rightly part from its one true game: what counts "
-        "at long horizons are the laws below.",
+        note=f"{one_step.windows} single steps; {horizons.windows} rollouts of {HORIZON}. "
+        "A frame's PSNR is capped at 60 dB. A rollout may rightly part from its true game: what "
+        "counts at long horizons are the laws below.",
     )  # fmt: skip
 
 
