@@ -104,7 +104,7 @@ def evaluate(
     rollouts: int = 64,
     steps: int = 1000,
     seed: int = 900_000,
-    policies: bool = False,
+    policies: int = 0,
     out: Path | None = None,
     docs: Path | None = None,
     card: bool = False,
@@ -117,7 +117,8 @@ def evaluate(
         rollouts: Free rollouts, half of them under a careful behaviour.
         steps: Length of each.
         seed: First seed; seeds from 1,000,000 are kept for others to check with.
-        policies: Also compare twenty policies, 100 episodes each (takes an hour on two cores).
+        policies: Also rank twenty policies by so many episodes each in both worlds; 100 take over
+            an hour on two cores.
         out: Write the figures to this JSON file.
         docs: Also write the tables into this docs folder's results.
         card: Also write the tables into the checkpoint's model card.

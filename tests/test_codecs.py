@@ -87,7 +87,7 @@ def test_gradients_pass_rounding_as_if_it_were_not_there(rounding):
 @torch.no_grad()
 def test_an_autoencoder_has_latents_of_its_declared_shape_and_images_of_the_given_one(lattice):
     codec = autoencoder(lattice)
-    images = torch.rand(2, 3, 16, 24) * 2 - 1
+    images = 100 * torch.randn(2, 3, 16, 24)
     latents = codec.encode(images)
     assert codec.latent_shape == (3, 4, 6) and latents.shape == (2, 3, 4, 6)
     assert latents.abs().max() <= 1
@@ -175,10 +175,16 @@ def test_the_equivariance_loss_is_zero_where_latents_move_as_pictures_do(shift):
     assert loss.item() < 1e-8
 
 
-def test_whole_cells_are_no_trouble_for_a_codec_of_strided_convolutions():
-    images = torch.randn(2, 3, 48, 48)
-    loss = equivariance_loss(lambda x: F.max_pool2d(x, 4), images, factor=4, shift=(-4, 8))
+@pytest.mark.parametrize("shift", [(0, 4), (-4, 8), (8, -8)])
+def test_whole_cells_are_no_trouble_for_strided_convolutions_whose_borders_are_left_out(shift):
+    images, kernel = torch.randn(2, 3, 48, 48), torch.randn(5, 3, 5, 5)
+
+    def encode(images: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(F.max_pool2d(images, 4), kernel, padding=2)
+
+    loss = equivariance_loss(encode, images, factor=4, shift=shift, margin=2)
     assert loss.item() < 1e-8
+    assert equivariance_loss(encode, images, factor=4, shift=shift, margin=1).item() > 1e-3
 
 
 @pytest.mark.parametrize("shift", SHIFTS)

@@ -36,7 +36,7 @@ def evaluate(
     rollouts: int = 64,
     steps: int = 1000,
     seed: int = 900_000,
-    policies: bool = False,
+    policies: int = 0,
     out: Path | None = None,
     docs: Path | None = None,
     card: bool = False,
@@ -50,7 +50,7 @@ def evaluate(
         rollouts: Free rollouts: half under the world's first behaviour, half under all by weight.
         steps: Length of each.
         seed: First seed; row i of a batch is seeded with seed + i.
-        policies: Also compare twenty policies on real and dreamed games.
+        policies: Also rank the ladder of policies by so many episodes each in both worlds.
         out: Write the figures to this JSON file.
         docs: Also write the tables into this docs folder's results.
         card: Also write the tables into the checkpoint's model card.
@@ -73,7 +73,7 @@ def evaluate(
         figures[f"laws_{players}"] = _law_figures(pair)
         tables.append(_law_table(world, players, pair, command))
     if policies:
-        scores = compare_policies(world, weights, seed=seed, progress=print)
+        scores = compare_policies(world, weights, seed=seed, episodes=policies, progress=print)
         figures["policies"] = scores.to_json()
         tables.append(_policy_table(world, scores, command))
     for table in tables:
