@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from learned_envs import worlds
 from learned_envs.dream.dream_spec import DreamSpec, space_from_json
@@ -52,7 +53,7 @@ class TorchRuntime(Runtime):
         model = checkpoint.model
         if sampler_steps is not None:
             model = _with_steps(model, sampler_steps)
-        self.model = model.to(device)
+        self.model = convert_conv2d_weight_memory_format(model.to(device), torch.channels_last)
 
     def start(self, frames: np.ndarray, actions: np.ndarray) -> RuntimeState:
         with torch.inference_mode():
