@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def evaluate(
     *,
     rollouts: int = 64,
     steps: int = 1000,
+    rows: int = 64,
     seed: int = 900_000,
     policies: int = 0,
     out: Path | None = None,
@@ -49,6 +51,7 @@ def evaluate(
         weights: As `gym.make("Dream-v0", weights=...)` takes them; the packaged ones if None.
         rollouts: Free rollouts: half under the world's first behaviour, half under all by weight.
         steps: Length of each.
+        rows: Games that errors are measured on, 16 single steps and 2 windows each.
         seed: First seed; row i of a batch is seeded with seed + i.
         policies: Also rank the ladder of policies by so many episodes each in both worlds.
         out: Write the figures to this JSON file.
@@ -62,7 +65,7 @@ def evaluate(
     checkpoint = resolve(weights, world.name)
     model = load_checkpoint(checkpoint).model
     tables, figures = [], {}
-    one_step, horizons = measure_errors(world, model, seed)
+    one_step, horizons = measure_errors(world, model, seed, rows)
     figures["one_step"], figures["horizons"] = one_step.to_json(), horizons.to_json()
     tables.append(_error_table(world, one_step, horizons, command))
     judged = {
@@ -89,31 +92,29 @@ def evaluate(
 
 
 def measure_errors(
-    world: World, model: WorldModel, seed: int, *, rows: int = 64, windows: int = 16
+    world: World, model: WorldModel, seed: int, rows: int
 ) -> tuple[HorizonErrors, HorizonErrors]:
     """One-step errors over many frames, and errors at horizons 1 to 64 over fewer."""
     context = model.dynamics.context
 
-    def held_out(steps: int, count: int) -> Iterator[Any]:
-        live = LiveWindows(world, rows, steps, seed, warm_up=world.max_episode_steps // 2)
-        return islice(live, count)
-
     def predict(frames: np.ndarray, actions: np.ndarray) -> np.ndarray:
         return dream_frames(model, frames, actions, seed)
 
-    codec = reconstruction(model)
-    return tuple(
-        errors_by_horizon(
+    def errors(horizon: int, count: int) -> HorizonErrors:
+        steps = context - 1 + horizon
+        live = LiveWindows(world, rows, steps, seed, warm_up=world.max_episode_steps // 2)
+        return errors_by_horizon(
             predict,
-            held_out(context - 1 + horizon, count),
+            islice(live, count),
             context=context,
             horizon=horizon,
-            codec=codec,
-        )  # fmt: skip
-        for horizon, count in ((1, windows), (HORIZON, 2))
-    )  # type: ignore[return-value]
+            codec=reconstruction(model),
+        )
+
+    return errors(1, 16), errors(HORIZON, 2)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LawPair:
     """Dreamed and real rollouts of the same players, judged by the same laws.
 
@@ -123,8 +124,9 @@ class LawPair:
         unbroken: Dreamed rollouts in which no episode ended before the time limit.
     """
 
-    def __init__(self, dream: Judged, real: Judged, unbroken: int):
-        self.dream, self.real, self.unbroken = dream, real, unbroken
+    dream: Judged
+    real: Judged
+    unbroken: int
 
 
 def measure_laws(
@@ -149,7 +151,7 @@ def measure_laws(
     real = world.make_real_vec(len(many), max_episode_steps=steps)
     behaviour = world.make_behaviour(many, range(seed, seed + len(many)))
     truth = judge(pieces(real, behaviour, steps, seed), make_referee(world.name), oldest=steps)
-    return LawPair(dreamed, truth, int((~ended).sum()))
+    return LawPair(dream=dreamed, real=truth, unbroken=int((~ended).sum()))
 
 
 def _careful(world: World) -> str:
