@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+import gymnasium as gym
 import tyro
 
 Positional = tyro.conf.Positional
@@ -216,7 +217,7 @@ def main() -> None:
     """Entry point of `learned-envs`; errors that a user can mend come without a traceback."""
     try:
         tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="learned-envs")
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, gym.error.Error) as error:
         if os.environ.get("LEARNED_ENVS_TRACEBACK"):
             raise
         raise SystemExit(f"error: {error}") from None

@@ -15,7 +15,8 @@ def measured(tmp_path_factory):
     (weights / CARD).write_text("# A dream\n\n## Measured\n\nold figures\n")
     figures = evaluate(
         worlds.get("breakout"), str(weights), rollouts=4, steps=30, rows=1,
-        out=folder / "figures.json", docs=folder / "docs", card=True, command="learned-envs evaluate breakout",
+        out=folder / "figures.json", docs=folder / "docs", card=True,
+        command="learned-envs evaluate breakout",
     )  # fmt: skip
     return folder, figures
 
