@@ -210,10 +210,10 @@ def small() -> WorldModelConfig:
 
 
 def small_recipe() -> Recipe:
-    """About an hour on two cores with AMX."""
+    """About ninety minutes on two cores with AMX."""
     from learned_envs.training.recipe import Recipe
 
-    return Recipe(steps=20_000, batch=64)
+    return Recipe(steps=24_000)
 
 
 def seed() -> WorldModelConfig:
