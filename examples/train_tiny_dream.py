@@ -27,7 +27,9 @@ def main(folder: Path = Path("runs/tiny"), steps: int = 200) -> Path:
     env = gym.make("Dream-v0", weights=str(checkpoint))
     env.reset(seed=0)
     for _ in range(30):
-        env.step(env.action_space.sample())
+        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        if terminated or truncated:
+            env.reset()
     return checkpoint
 
 
