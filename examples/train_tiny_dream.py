@@ -11,6 +11,7 @@ import gymnasium as gym
 import learned_envs  # noqa: F401  registers the ids
 from learned_envs import worlds
 from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
+from learned_envs.packing import Origin
 from learned_envs.pipeline import simulated, train
 from learned_envs.training.recipe import Recipe
 
@@ -22,7 +23,9 @@ def main(folder: Path = Path("runs/tiny"), steps: int = 200) -> Path:
     config = dataclasses.replace(world.presets["small"](), dynamics=dynamics)
     recipe = Recipe(steps=steps, round_steps=100, batch=16, window=32, warmup=20)
     windows, held_out = simulated(world, recipe)
-    checkpoint = train(world, config.build(), recipe, folder, windows=windows, held_out=held_out)
+    origin = Origin(recipe=recipe)
+    trained = train(world, config.build(), origin, folder, windows=windows, held_out=held_out)
+    checkpoint = trained.checkpoint
     assert checkpoint is not None
     env = gym.make("Dream-v0", weights=str(checkpoint))
     env.reset(seed=0)

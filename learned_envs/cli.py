@@ -94,7 +94,9 @@ def train(
         found, preset, out or Path("runs") / f"{world}-{preset}", recordings=recordings,
         minutes=minutes, steps=steps, batch=batch, device=device, init_from=init_from,
     )  # fmt: skip
-    print(f"trained: {done}" if done else "not done yet: run the same command to go on")
+    print(f"{done.steps:,} of {done.of:,} steps: {done.checkpoint or 'the codec comes first'}")
+    if done.steps < done.of:
+        print("run the same command again to go on")
 
 
 def evaluate(
@@ -104,6 +106,7 @@ def evaluate(
     weights: str | None = None,
     rollouts: int = 64,
     steps: int = 1000,
+    rows: int = 64,
     seed: int = 900_000,
     policies: int = 0,
     out: Path | None = None,
@@ -115,21 +118,23 @@ def evaluate(
     Args:
         world: Name of the world.
         weights: Folder of a checkpoint; the packaged weights if not given.
-        rollouts: Free rollouts, half of them under a careful behaviour.
+        rollouts: Free rollouts, half of them under a careful behaviour; 0 to rank policies alone.
         steps: Length of each.
+        rows: Games that errors are measured on.
         seed: First seed; seeds from 1,000,000 are kept for others to check with.
         policies: Also rank twenty policies by so many episodes each in both worlds; 100 take over
             an hour on two cores.
         out: Write the figures to this JSON file.
-        docs: Also write the tables into this docs folder's results.
+        docs: Also write into this docs folder's results: the tables, if the weights are packaged
+            ones, and for any weights their row in the world's standing.
         card: Also write the tables into the checkpoint's model card.
     """
     from learned_envs import worlds
     from learned_envs.evaluation.evaluate import evaluate as evaluate_world
 
     evaluate_world(
-        worlds.get(world), weights, rollouts=rollouts, steps=steps, seed=seed, policies=policies,
-        out=out, docs=docs, card=card, command=_command_line(),
+        worlds.get(world), weights, rollouts=rollouts, steps=steps, rows=rows, seed=seed,
+        policies=policies, out=out, docs=docs, card=card, command=_command_line(),
     )  # fmt: skip
 
 
@@ -198,7 +203,12 @@ def bench(world: Positional[str], /, *, docs: Path | None = None) -> None:
 
 
 def _command_line() -> str:
-    return " ".join(["learned-envs", *sys.argv[1:]])
+    """The command as a reader would type it: where its figures were put besides is left out."""
+    words = sys.argv[1:]
+    if "--out" in words:
+        place = words.index("--out")
+        del words[place : place + 2]
+    return " ".join(["learned-envs", *words])
 
 
 COMMANDS = {

@@ -1,4 +1,4 @@
-"""The whole line for one world: windows, training, the doubt table, starts, a checkpoint."""
+"""The whole line for one world: windows, training, packing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ import torch
 
 from learned_envs.data.store import EpisodeStore
 from learned_envs.data.window import Window
+from learned_envs.data.windows import StoreWindows
 from learned_envs.dream.weights import resolve
-from learned_envs.models.checkpoint import Starts, load_checkpoint, save_checkpoint
+from learned_envs.models.checkpoint import load_checkpoint
 from learned_envs.models.codecs.autoencoder import Autoencoder
 from learned_envs.models.configuration import to_json
-from learned_envs.models.world_model import DOUBT_LEVELS, WorldModel, WorldModelConfig, draw_noise
+from learned_envs.models.world_model import WorldModel, WorldModelConfig
+from learned_envs.packing import HELD_OUT_ROWS, HELD_OUT_SEED, Origin, pack
 from learned_envs.recording.live import LiveWindows
 from learned_envs.training.codec import train_codec
 from learned_envs.training.journal import Journal
@@ -29,10 +31,23 @@ from learned_envs.training.recipe import Recipe
 from learned_envs.training.trainer import dynamics_trainer
 from learned_envs.worlds import World
 
-HELD_OUT_SEED = 900_000
-HELD_OUT_ROWS = 64
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of malloc.h
 Windows = Callable[[int], Iterator[Window]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """What a training came to.
+
+    Attributes:
+        checkpoint: The packed model's folder; None while its codec is still being trained.
+        steps: Optimiser steps of the dynamics so far.
+        of: How many the recipe has.
+    """
+
+    checkpoint: Path | None
+    steps: int
+    of: int
 
 
 def train_preset(
@@ -46,8 +61,8 @@ def train_preset(
     batch: int | None = None,
     device: str = "cpu",
     init_from: str | None = None,
-) -> Path | None:
-    """Trains one of a world's presets; called again, it goes on where it stopped.
+) -> Trained:
+    """Trains one of a world's presets and packs it; called again, it goes on where it stopped.
 
     Args:
         world: What is dreamed.
@@ -59,9 +74,6 @@ def train_preset(
         batch: Rows in a batch, instead of the recipe's.
         device: `cpu` or `cuda`.
         init_from: Weights of the same configuration to begin from, instead of random ones.
-
-    Returns:
-        The checkpoint's folder, or None when `minutes` ran out first.
 
     Raises:
         ValueError: If there is no such preset, or `folder` holds a run with other settings.
@@ -81,10 +93,10 @@ def train_preset(
     if init_from is not None:
         model = _initial(resolve(init_from, world.name), config)
     windows, held_out = (simulated if recordings == "sim" else recorded)(world, recipe, recordings)
+    origin = Origin(recipe=recipe, preset=preset, recordings=recordings, init_from=init_from)
     return train(
-        world, model, recipe, folder,
+        world, model, origin, folder,
         windows=windows, held_out=held_out, minutes=minutes, device=device,
-        source=recordings, init_from=init_from,
     )  # fmt: skip
 
 
@@ -125,40 +137,33 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
 def train(
     world: World,
     model: WorldModel,
-    recipe: Recipe,
+    origin: Origin,
     folder: Path,
     *,
     windows: Windows,
     held_out: Windows,
     minutes: float | None = None,
     device: str = "cpu",
-    source: str = "sim",
-    init_from: str | None = None,
-) -> Path | None:
+) -> Trained:
     """Trains a model's codec, then dynamics and heads, going on from what `folder` holds; packs it.
 
     Args:
         world: What is dreamed.
         model: What is trained.
-        recipe: How.
+        origin: The recipe, and what else the model card shall say.
         folder: Where progress, TensorBoard logs and the checkpoint go.
         windows: Gives the training windows of round r.
         held_out: Gives held-out windows for seed i, for pictures and for the doubt table.
-        minutes: Stop at the end of a round after so long.
+        minutes: Stop at the end of a round after so long, and pack what there is.
         device: `cpu` or `cuda`.
-        source: What the windows come from, for the model card: `sim` or a recording.
-        init_from: What the model began from, for the model card.
-
-    Returns:
-        The checkpoint's folder, or None when `minutes` ran out first.
     """
-    begun = time.monotonic()
+    begun, recipe = time.monotonic(), origin.recipe
     if isinstance(model.codec, Autoencoder):
         codec = train_codec(
             model.codec, recipe.codec, windows, folder / "codec", minutes=minutes, device=device
         )
         if codec is None:
-            return None
+            return Trained(checkpoint=None, steps=0, of=recipe.steps)
         model.codec.load_state_dict(codec.state_dict())
     if minutes is not None:
         minutes -= (time.monotonic() - begun) / 60
@@ -167,102 +172,10 @@ def train(
         model, recipe, windows, folder, device=device,
         log=journal.log, round_end=journal.round_end,
     )  # fmt: skip
-    if not trainer.run(minutes):
-        return None
-    card = model_card(world, model, recipe, source, init_from)
-    return pack(world, trainer.average, folder / "checkpoint", held_out(1), card)
-
-
-def pack(
-    world: World, model: WorldModel, folder: Path, held_out: Iterator[Window], card: str
-) -> Path:
-    """Fills the doubt table, collects starts and writes the checkpoint with its model card."""
-    model = model.to("cpu").eval()
-    model.surprises.copy_(measure_surprises(model, held_out))
-    save_checkpoint(
-        folder,
-        model,
-        collect_starts(world),
-        world=world.name,
-        settings={"fps": world.fps, "max_episode_steps": world.max_episode_steps},
-        card=card,
-    )
-    return folder
-
-
-def model_card(
-    world: World, model: WorldModel, recipe: Recipe, source: str, init_from: str | None
-) -> str:
-    """The part of a model card that is known before anything is measured."""
-    dynamics = type(model.config.dynamics).__name__.removesuffix("Config")
-    parameters = sum(p.numel() for p in model.parameters())
-    played = ", ".join(f"{name} {share:g}" for name, share in world.behaviours.items())
-    data = (
-        f"The real world's simulator, played while training by its behaviours ({played}) from "
-        f"usual and odd starts. Seeds from {HELD_OUT_SEED:,} on were kept for measuring."
-        if source == "sim"
-        else f"The training split of the recording `{source}`."
-    )
-    return f"""# {world.id_suffix}, dreamed
-
-A `{dynamics}` of {parameters:,} parameters that dreams `Real-{world.id_suffix}-v0`; play it as
-`gymnasium.make("Dream-{world.id_suffix}-v0")`.
-
-## Data
-
-{data}
-
-## Recipe
-
-`learned-envs train {world.name}`, begun from {init_from or "random weights"}, with
-
-```json
-{json.dumps(to_json(recipe), indent=1)}
-```
-
-## Licence
-
-MIT, like the library: weights and data were made by it.
-"""
-
-
-@torch.no_grad()
-def measure_surprises(
-    model: WorldModel, held_out: Iterator[Window], windows: int = 4
-) -> torch.Tensor:
-    """The surprise of one-step predictions on held-out real play, as sorted quantiles (1000,)."""
-    context, seen = model.dynamics.context, []
-    generators = [np.random.default_rng(row) for row in range(HELD_OUT_ROWS)]
-    for window in islice(held_out, windows):
-        frames, actions = torch.from_numpy(window.observation), torch.from_numpy(window.action)
-        for t in range(context - 1, window.valid.shape[1]):
-            begin = t - context + 1
-            rows = torch.from_numpy(window.valid[:, begin : t + 1].all(1))
-            if not rows.any():
-                continue
-            state = model.start(frames[rows, begin : t + 1], actions[rows, begin:t])
-            draws = draw_noise(model.noise_spec, generators[: int(rows.sum())])
-            noise = {name: torch.from_numpy(value) for name, value in draws.items()}
-            seen.append(model.step(state, actions[rows, t], noise)[1].surprise)
-    levels = (torch.arange(DOUBT_LEVELS) + 0.5) / DOUBT_LEVELS
-    return torch.quantile(torch.cat(seen), levels)
-
-
-def collect_starts(world: World, count: int = 16) -> Starts:
-    """The distinct frames that the real env's `reset` shows, over `count` seeds."""
-    env = world.make_real()
-    frames = np.stack([env.reset(seed=HELD_OUT_SEED + i)[0] for i in range(count)])
-    frames = np.unique(frames, axis=0)
-    shape = world.action_space.shape or ()
-    return Starts(
-        frames=torch.from_numpy(frames[:, None]),
-        actions=torch.zeros(len(frames), 0, *shape, dtype=_action_dtype(world)),
-    )
-
-
-def _action_dtype(world: World) -> torch.dtype:
-    discrete = np.issubdtype(world.action_space.dtype, np.integer)
-    return torch.int64 if discrete else torch.float32
+    trainer.run(minutes)
+    origin = dataclasses.replace(origin, steps=trainer.step)
+    checkpoint = pack(world, trainer.average, folder / "checkpoint", held_out(1), origin)
+    return Trained(checkpoint=checkpoint, steps=trainer.step, of=recipe.steps)
 
 
 def simulated(world: World, recipe: Recipe, _: str = "sim") -> tuple[Windows, Windows]:
@@ -288,12 +201,18 @@ def recorded(world: World, recipe: Recipe, folder: str) -> tuple[Windows, Window
     store = EpisodeStore(folder, world.name)
 
     def windows(number: int) -> Iterator[Window]:
-        return store.windows(
-            "train", batch=recipe.batch, length=recipe.window, seed=_seed(recipe.seed, number)
+        return StoreWindows(
+            store,
+            "train",
+            batch=recipe.batch,
+            length=recipe.window,
+            seed=_seed(recipe.seed, number),
         )
 
     def held_out(number: int) -> Iterator[Window]:
-        return store.windows("validation", batch=HELD_OUT_ROWS, length=recipe.window, seed=number)
+        return StoreWindows(
+            store, "validation", batch=HELD_OUT_ROWS, length=recipe.window, seed=number
+        )
 
     return windows, held_out
 

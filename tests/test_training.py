@@ -1,4 +1,4 @@
-"""Training: what the closed loop shows the model, and runs that can be killed and gone on with."""
+"""Training runs that can be killed and gone on with, and their recipes."""
 
 import dataclasses
 import multiprocessing
@@ -13,270 +13,23 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny_training import (
+    CPU,
+    Spy,
+    assert_equal,
+    endless,
+    play,
+    tiny_model,
+)
 from torch import Tensor, nn
 
-from learned_envs import pipeline, worlds
 from learned_envs.data.window import Window
-from learned_envs.models.actions import DiscreteActions
-from learned_envs.models.checkpoint import load_checkpoint
-from learned_envs.models.codecs.codec import to_images
-from learned_envs.models.codecs.identity import IdentityConfig
-from learned_envs.models.dynamics.dynamics import Dynamics, Noise, Prediction, State, StepLoss
-from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
-from learned_envs.models.heads import HeadsConfig
-from learned_envs.models.world_model import WorldModel, WorldModelConfig
+from learned_envs.models.world_model import WorldModel
 from learned_envs.training import trainer
-from learned_envs.training.closed_loop import LoopStep, closed_loop
+from learned_envs.training.closed_loop import closed_loop
 from learned_envs.training.recipe import Recipe
 from learned_envs.training.rounds import DivergedError
 from learned_envs.training.trainer import dynamics_trainer
-
-CPU = torch.device("cpu")
-CONTEXT, SIZE = 4, 16
-IDLE = 2
-
-
-def tiny_config(size: int = SIZE) -> WorldModelConfig:
-    return WorldModelConfig(
-        image_size=(size, size),
-        actions=DiscreteActions(count=3, idle=IDLE),
-        codec=IdentityConfig(),
-        dynamics=SparseEditorConfig(widths=(8, 8), blocks=(1, 1), head=8),
-        heads=HeadsConfig(rewards=(0.0, 1.0), width=8),
-    )
-
-
-def tiny_model(dynamics: Dynamics | None = None) -> WorldModel:
-    torch.manual_seed(0)
-    model = tiny_config().build()
-    if dynamics is not None:
-        model.dynamics = dynamics
-    return model
-
-
-def play(
-    rows: int, steps: int, *, first: np.ndarray | None = None, valid: np.ndarray | None = None,
-    seed: int = 0,
-) -> Window:  # fmt: skip
-    """A bar in the middle of every frame, which moves as the action says; frames are all unlike."""
-    random = np.random.default_rng(seed)
-    action = random.integers(3, size=(rows, steps))
-    place = (np.cumsum(action - 1, 1) + random.integers(SIZE, size=(rows, 1))) % SIZE
-    frames = np.full((rows, steps + 1, SIZE, SIZE, 3), 100, np.uint8)
-    for row, t in np.ndindex(rows, steps):
-        frames[row, t + 1, 4:12, place[row, t]] = 160
-    frames[:, 0, 4:12, 0] = 130
-    frames[:, :, 0, 0, 0] = np.arange(steps + 1)  # a clock, so that no two frames are equal
-    begins = np.zeros((rows, steps + 1), bool)
-    begins[:, 0] = True
-    begins = begins if first is None else first
-    return Window(
-        observation=frames,
-        action=action,
-        reward=(action == 1).astype(np.float32),
-        terminated=np.zeros((rows, steps), bool),
-        first=begins,
-        valid=~begins[:, 1:] if valid is None else valid,
-        metadata={},
-    )
-
-
-def endless(number: int, *, rows: int = 8, steps: int = 3) -> Iterator[Window]:
-    seed = 1000 * number
-    while True:
-        seed += 1
-        yield play(rows, steps, seed=seed)
-
-
-class Spy(Dynamics):
-    """Keeps what it is shown, and predicts the truth plus an error for each row."""
-
-    context = CONTEXT
-    state_spec = {}
-    noise_spec = {}
-
-    def __init__(self, error: Tensor | float = 0.0):
-        super().__init__()
-        self.error = torch.as_tensor(error)
-        self.shown: list[tuple[State, Tensor]] = []
-
-    def predict(self, state: State, action: Tensor, noise: Noise) -> Prediction:
-        raise NotImplementedError
-
-    def loss(self, state: State, action: Tensor, target: Tensor, noise: Noise) -> StepLoss:
-        self.shown.append((state, action))
-        latent = target + self.error.view(-1, 1, 1, 1)
-        prediction = Prediction(latent=latent, surprise=target.new_zeros(len(target)))
-        return StepLoss(total=latent.sum() * 0, parts={}, prediction=prediction)
-
-
-def walk(
-    spy: Spy, window: Window, *, resync: float, divergence: float = np.inf, on_truth: float = 0.0
-) -> list[tuple[State, Tensor, LoopStep]]:
-    """State, action and loop step of each step that the spy was shown."""
-    loop = list(
-        closed_loop(
-            tiny_model(spy), window, resync=resync, divergence=divergence, on_truth=on_truth,
-            device=CPU,
-        )
-    )  # fmt: skip
-    return [(*shown, step) for shown, step in zip(spy.shown, loop, strict=True)]
-
-
-def latents_of(window: Window, t: int) -> Tensor:
-    return to_images(torch.from_numpy(window.observation[:, t]))
-
-
-def true_context(window: Window, row: int, t: int) -> tuple[Tensor, Tensor] | None:
-    """Latents and encoded actions before step t of a row, frame by frame, or None if unknown."""
-    if not window.valid[row, t]:
-        return None
-    frames, actions = [t], []
-    while len(frames) < CONTEXT:
-        if window.first[row, frames[0]]:
-            frames, actions = [frames[0], *frames], [IDLE, *actions]
-        elif frames[0] == 0:
-            return None
-        else:
-            actions = [window.action[row, frames[0] - 1], *actions]
-            frames = [frames[0] - 1, *frames]
-    codes = torch.eye(3)[actions]
-    return to_images(torch.from_numpy(window.observation[row, frames])), codes
-
-
-def seams() -> Window:
-    """An ordinary start, a seam, two seams in a row, a cut-off start, and padding at the end."""
-    first, valid = np.zeros((5, 11), bool), np.ones((5, 10), bool)
-    first[:4, 0] = True
-    first[1, 5] = first[2, 3] = first[2, 4] = True
-    first[3, 0] = False
-    valid &= ~first[:, 1:]
-    valid[4, 7:] = False
-    return play(5, 10, first=first, valid=valid)
-
-
-# --- the closed loop -----------------------------------------------------------------------------
-
-
-def test_at_resync_1_every_context_is_the_truth_padded_where_an_episode_begins():
-    window = seams()
-    steps = iter(walk(Spy(error=0.5), window, resync=1.0))
-    for t in range(10):
-        contexts = [true_context(window, row, t) for row in range(5)]
-        rows = [row for row, context in enumerate(contexts) if context is not None]
-        state, action, step = next(steps)
-        for place, row in enumerate(rows):
-            latents, codes = contexts[row]
-            assert torch.equal(state["latents"][place], latents)
-            assert torch.equal(state["actions"][place], codes)
-        assert torch.equal(action, torch.eye(3)[window.action[rows, t]])
-        assert torch.equal(step.previous, latents_of(window, t)[rows])
-        assert torch.equal(step.target, latents_of(window, t + 1)[rows])
-        assert torch.equal(step.reward, torch.from_numpy(window.reward[rows, t]))
-        assert torch.equal(step.terminated, torch.from_numpy(window.terminated[rows, t]))
-    assert next(steps, None) is None
-
-
-def test_rows_whose_context_is_unknown_are_not_used():
-    window = play(2, 8, first=np.zeros((2, 9), bool))
-    steps = walk(Spy(), window, resync=1.0)
-    assert len(steps) == 8 - (CONTEXT - 1)
-    assert torch.equal(steps[0][2].previous, latents_of(window, CONTEXT - 1))
-
-
-def test_the_step_across_a_seam_is_not_used():
-    first = np.zeros((1, 7), bool)
-    first[0, [0, 3]] = True
-    window = play(1, 6, first=first)
-    shown = [step.target for _, _, step in walk(Spy(), window, resync=0.0)]
-    expected = [latents_of(window, t + 1) for t in (0, 1, 3, 4, 5)]
-    assert all(torch.equal(a, b) for a, b in zip(shown, expected, strict=True))
-
-
-def test_after_a_seam_a_row_begins_from_the_truth():
-    first = np.zeros((1, 7), bool)
-    first[0, [0, 3]] = True
-    window = play(1, 6, first=first)
-    state, _, _ = walk(Spy(error=0.5), window, resync=0.0)[2]
-    assert torch.equal(state["latents"][0], latents_of(window, 3).expand(CONTEXT, -1, -1, -1))
-
-
-def test_at_resync_0_a_row_walks_on_its_own_predictions():
-    window, error = play(3, 6), 8 / 255
-    steps = walk(Spy(error=error), window, resync=0.0)
-    for t, (state, _, _) in enumerate(steps):
-        offset = error if t else 0.0
-        assert torch.allclose(state["latents"][:, -1], latents_of(window, t) + offset, atol=1e-5)
-
-
-def test_the_actions_of_a_walk_are_those_that_were_played():
-    window = play(3, 6)
-    state, _, _ = walk(Spy(error=0.1), window, resync=0.0)[5]
-    assert torch.equal(state["actions"], torch.eye(3)[window.action[:, 5 - CONTEXT + 1 : 5]])
-
-
-def test_a_walk_that_leaves_the_lattice_is_rounded_back_to_it():
-    state, _, _ = walk(Spy(error=0.3 / 255), play(1, 3), resync=0.0)[2]
-    assert torch.allclose(state["latents"][:, -1], latents_of(play(1, 3), 2), atol=1e-6)
-
-
-def test_a_share_of_the_rows_may_stay_on_the_truth_while_the_others_walk():
-    window = play(4, 5)
-    for t, (state, _, _) in enumerate(walk(Spy(0.1), window, resync=0.0, on_truth=0.5)[1:], 1):
-        true = (state["latents"][:, -1] == latents_of(window, t)).flatten(1).all(1)
-        assert true.tolist() == [True, True, False, False]
-
-
-def test_rows_that_diverge_go_back_to_the_truth_and_the_others_walk_on():
-    window = play(2, 4)
-    steps = walk(Spy(error=torch.tensor([0.5, 0.02])), window, resync=0.0, divergence=64 * 0.1)
-    state, _, _ = steps[3]
-    truth = latents_of(window, 3)
-    assert torch.equal(state["latents"][0, -1], truth[0])
-    assert not torch.equal(state["latents"][1, -1], truth[1])
-
-
-def test_a_thing_misplaced_in_one_corner_is_a_divergence():
-    class Misplaced(Spy):
-        def loss(self, state, action, target, noise):
-            loss = super().loss(state, action, target, noise)
-            loss.prediction.latent[:, :, :4, :4] += 0.9
-            return loss
-
-    window = play(1, 3)
-    state, _, _ = walk(Misplaced(), window, resync=0.0, divergence=6.0)[2]
-    assert torch.equal(state["latents"][:, -1], latents_of(window, 2))
-
-
-@pytest.mark.parametrize("error", [float("nan"), float("inf")])
-def test_rows_that_are_no_longer_numbers_go_back_to_the_truth(error):
-    window = play(1, 4)
-    for t, (state, _, _) in enumerate(walk(Spy(error=error), window, resync=0.0, divergence=6.0)):
-        assert torch.equal(state["latents"][:, -1], latents_of(window, t))
-
-
-def test_a_latent_smaller_than_the_neighbourhood_that_divergence_looks_at_will_do():
-    model = dataclasses.replace(
-        tiny_config(4), dynamics=SparseEditorConfig(widths=(8,), blocks=(1,), head=8, patch=2)
-    ).build()
-    window = play(2, 4)
-    small = dataclasses.replace(window, observation=window.observation[:, :, 4:8, 4:8])
-    assert len(list(closed_loop(model, small, resync=0.0, divergence=1.0, device=CPU))) == 4
-
-
-@pytest.mark.parametrize(("resync", "ages"), [(1.0, [0, 0, 0, 0]), (0.0, [0, 1, 2, 3])])
-def test_age_counts_the_steps_since_the_truth(resync, ages):
-    assert [step.age for *_, step in walk(Spy(), play(3, 4), resync=resync)] == ages
-
-
-def test_resync_sends_about_that_share_of_rows_back():
-    steps = walk(Spy(error=8 / 255), play(400, 3), resync=0.25)
-    back = (steps[2][0]["latents"][:, -1] == latents_of(play(400, 3), 2)).all(3).all(2).all(1)
-    assert 0.15 < back.float().mean() < 0.35
-
-
-# --- runs ----------------------------------------------------------------------------------------
 
 
 def recipe(**changes) -> Recipe:
@@ -286,12 +39,6 @@ def recipe(**changes) -> Recipe:
 
 def parameters(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
-
-
-def assert_equal(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
-    assert ours.keys() == theirs.keys()
-    for name, value in ours.items():
-        assert torch.equal(value, theirs[name]), name
 
 
 def trained(folder: Path, **changes):
@@ -609,79 +356,3 @@ def test_schedules_stay_within_their_bounds(steps, place, warmup, decay, shares,
 def test_a_recipe_refuses_to_do_nothing(name):
     with pytest.raises(ValueError, match=rf"`{name}` \(=0\) must be at least 1"):
         Recipe(**{name: 0})
-
-
-# --- the whole line ------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def world():
-    """Breakout with a preset that trains in no time."""
-
-    def tiny() -> WorldModelConfig:
-        return tiny_config(64)
-
-    def tiny_recipe() -> Recipe:
-        return Recipe(steps=20, round_steps=10, batch=4, window=6, warmup=2)
-
-    breakout = worlds.get("breakout")
-    return dataclasses.replace(breakout, presets={"tiny": tiny}, recipes={"tiny": tiny_recipe})
-
-
-@pytest.fixture(scope="module")
-def packed_run(world, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    return folder, pipeline.train_preset(world, "tiny", folder)
-
-
-def test_a_preset_is_trained_into_a_checkpoint_that_loads(packed_run):
-    folder, packed = packed_run
-    assert packed == folder / "checkpoint"
-    checkpoint = load_checkpoint(packed)
-    assert checkpoint.world == "breakout"
-    assert checkpoint.settings == {"fps": 15, "max_episode_steps": 1000}
-    assert checkpoint.model.config == tiny_config(64)
-
-
-def test_the_starts_are_frames_of_the_real_reset(packed_run, world):
-    frames = load_checkpoint(packed_run[1]).starts.frames.numpy()
-    real = world.make_real().reset(seed=0)[0]
-    assert frames.shape == (1, 1, 64, 64, 3)
-    assert np.array_equal(frames[0, 0], real)
-
-
-def test_the_table_of_doubt_is_sorted_and_not_empty(packed_run):
-    surprises = load_checkpoint(packed_run[1]).model.surprises
-    assert (surprises.diff() >= 0).all()
-    assert surprises[0] < surprises[-1]
-
-
-def test_tensorboard_shows_scalars_sample_grids_and_rollout_strips(packed_run):
-    events = EventAccumulator(str(packed_run[0] / "log"))
-    events.Reload()
-    tags = events.Tags()
-    assert {"train/write", "held_out/psnr_1"} <= set(tags["scalars"])
-    assert {"one_step", "rollout"} <= set(tags["images"])
-
-
-def test_the_same_command_again_finds_the_run_complete(packed_run, world):
-    folder, packed = packed_run
-    before = dict(load_checkpoint(packed).model.named_parameters())
-    assert pipeline.train_preset(world, "tiny", folder) == packed
-    assert_equal(dict(load_checkpoint(packed).model.named_parameters()), before)
-
-
-def test_other_settings_in_the_same_folder_are_refused(packed_run, world):
-    with pytest.raises(ValueError, match=r"run with another recipe: give another --out"):
-        pipeline.train_preset(world, "tiny", packed_run[0], steps=21)
-
-
-def test_an_unknown_preset_is_refused_with_the_known_ones(world, tmp_path):
-    with pytest.raises(ValueError, match="breakout has no preset 'huge'; it has tiny"):
-        pipeline.train_preset(world, "huge", tmp_path)
-
-
-def test_a_preset_out_of_time_leaves_no_checkpoint_and_can_be_gone_on_with(world, tmp_path):
-    assert pipeline.train_preset(world, "tiny", tmp_path, minutes=0, steps=4) is None
-    assert not (tmp_path / "checkpoint").exists()
-    assert load_checkpoint(pipeline.train_preset(world, "tiny", tmp_path, steps=4))

@@ -10,7 +10,14 @@ import pytest
 from tiny_world import tiny_world
 
 from learned_envs import worlds
-from learned_envs.data import Episode, EpisodeAttributes, EpisodeStore, EpisodeWriter, Window
+from learned_envs.data import (
+    Episode,
+    EpisodeAttributes,
+    EpisodeStore,
+    EpisodeWriter,
+    StoreWindows,
+    Window,
+)
 from learned_envs.recording.cast import Cast, behaviour_weights
 from learned_envs.recording.live import LiveWindows
 from learned_envs.worlds.breakout import find_paddle
@@ -60,7 +67,7 @@ def taken(windows: Iterator[Window], count: int) -> list[Window]:
 
 
 def test_windows_have_the_shapes_and_dtypes_of_the_protocol(store: EpisodeStore) -> None:
-    window = next(store.windows("train", batch=5, length=8, seed=0))
+    window = next(StoreWindows(store, "train", batch=5, length=8, seed=0))
     assert (window.observation.shape, window.observation.dtype) == ((5, 9, 2, 2, 3), np.uint8)
     assert window.action.shape == (5, 8)
     assert (window.reward.shape, window.reward.dtype) == ((5, 8), np.float32)
@@ -71,7 +78,7 @@ def test_windows_have_the_shapes_and_dtypes_of_the_protocol(store: EpisodeStore)
 
 
 def test_windows_are_pieces_of_episodes(store: EpisodeStore) -> None:
-    for window in taken(store.windows("train", batch=16, length=8, seed=0), 10):
+    for window in taken(StoreWindows(store, "train", batch=16, length=8, seed=0), 10):
         seed, time = window.observation[:, :, 0, 0, 0], window.observation[:, :, 1, 0, 0]
         steps = np.array(STEPS)[seed[:, 0]]
         assert (seed == seed[:, :1]).all()
@@ -86,14 +93,14 @@ def test_windows_are_pieces_of_episodes(store: EpisodeStore) -> None:
 
 
 def test_only_the_first_frame_of_an_episode_is_first(store: EpisodeStore) -> None:
-    for window in taken(store.windows("train", batch=16, length=8, seed=0), 10):
+    for window in taken(StoreWindows(store, "train", batch=16, length=8, seed=0), 10):
         at_zero = window.observation[:, 0, 1, 0, 0] == 0
         np.testing.assert_array_equal(window.first[:, 0], at_zero)
         assert not window.first[:, 1:].any()
 
 
 def test_short_episodes_are_padded_and_the_padding_is_not_valid(store: EpisodeStore) -> None:
-    windows = taken(store.windows("train", batch=16, length=8, seed=0), 10)
+    windows = taken(StoreWindows(store, "train", batch=16, length=8, seed=0), 10)
     short = [w.valid[w.observation[:, 0, 0, 0, 0] == 0] for w in windows]
     expected = np.arange(8) < STEPS[0]
     assert sum(map(len, short))
@@ -101,7 +108,7 @@ def test_short_episodes_are_padded_and_the_padding_is_not_valid(store: EpisodeSt
 
 
 def test_every_place_in_the_split_is_drawn_about_equally_often(store: EpisodeStore) -> None:
-    windows = store.windows("train", batch=256, length=8, seed=0, start_share=0)
+    windows = StoreWindows(store, "train", batch=256, length=8, seed=0, start_share=0)
     drawn = np.concatenate([w.observation[:, 0, :, 0, 0] for w in taken(windows, 40)])
     places, counts = np.unique(drawn, axis=0, return_counts=True)
     assert len(places) == 1 + 13 + 26 + 43
@@ -110,32 +117,34 @@ def test_every_place_in_the_split_is_drawn_about_equally_often(store: EpisodeSto
 
 
 def test_a_share_of_windows_begins_with_the_first_frame_of_a_take(store: EpisodeStore) -> None:
-    windows = store.windows("train", batch=1000, length=8, seed=0, start_share=0.5)
+    windows = StoreWindows(store, "train", batch=1000, length=8, seed=0, start_share=0.5)
     assert 0.45 < next(windows).first[:, 0].mean() < 0.6
 
 
 def test_the_second_part_of_a_take_does_not_begin_with_a_first_frame(tmp_path: Path) -> None:
     EpisodeWriter(tmp_path, "tiny").write_take(make_episode(0, 1000))
     store = EpisodeStore(tmp_path)
-    for window in taken(store.windows("train", batch=64, length=99, seed=0, start_share=0.3), 3):
+    for window in taken(
+        StoreWindows(store, "train", batch=64, length=99, seed=0, start_share=0.3), 3
+    ):
         np.testing.assert_array_equal(window.first[:, 0], window.metadata["clock"][:, 0] == 0)
 
 
 def test_equal_seeds_give_equal_windows_and_others_do_not(store: EpisodeStore) -> None:
     one, same, other = (
-        next(store.windows("train", batch=8, length=8, seed=seed)) for seed in (1, 1, 2)
+        next(StoreWindows(store, "train", batch=8, length=8, seed=seed)) for seed in (1, 1, 2)
     )
     assert_equal(one, same)
     assert (one.observation != other.observation).any()
 
 
 def test_skipped_windows_are_those_that_would_have_come_first(store: EpisodeStore) -> None:
-    windows = taken(store.windows("train", batch=4, length=8, seed=0), 4)
-    assert_equal(next(store.windows("train", batch=4, length=8, seed=0, skip=3)), windows[3])
+    windows = taken(StoreWindows(store, "train", batch=4, length=8, seed=0), 4)
+    assert_equal(next(StoreWindows(store, "train", batch=4, length=8, seed=0, skip=3)), windows[3])
 
 
 def test_a_pickled_iterator_goes_on_where_it_was(store: EpisodeStore) -> None:
-    windows = store.windows("train", batch=4, length=8, seed=0)
+    windows = StoreWindows(store, "train", batch=4, length=8, seed=0)
     taken(windows, 3)
     copy = pickle.loads(pickle.dumps(windows))
     assert_equal(next(copy), next(windows))
@@ -143,21 +152,21 @@ def test_a_pickled_iterator_goes_on_where_it_was(store: EpisodeStore) -> None:
 
 @pytest.mark.parametrize("cache_bytes", [0, 600])
 def test_windows_do_not_depend_on_the_cache(store: EpisodeStore, cache_bytes: int) -> None:
-    cached = store.windows("train", batch=8, length=8, seed=0)
-    other = store.windows("train", batch=8, length=8, seed=0, cache_bytes=cache_bytes)
+    cached = StoreWindows(store, "train", batch=8, length=8, seed=0)
+    other = StoreWindows(store, "train", batch=8, length=8, seed=0, cache_bytes=cache_bytes)
     for left, right in zip(taken(cached, 3), taken(other, 3), strict=True):
         assert_equal(left, right)
 
 
 def test_a_split_without_episodes_is_refused(store: EpisodeStore) -> None:
     with pytest.raises(ValueError, match="none of the 4 episodes .* validation split: record more"):
-        store.windows("validation", batch=8, length=8, seed=0)
+        StoreWindows(store, "validation", batch=8, length=8, seed=0)
 
 
 @pytest.mark.parametrize("wrong", [{"batch": 0}, {"length": 0}, {"start_share": 1.5}])
 def test_arguments_out_of_range_are_refused(store: EpisodeStore, wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=rf"`{next(iter(wrong))}` \(="):
-        store.windows("train", **({"batch": 8, "length": 8, "seed": 0} | wrong))
+        StoreWindows(store, "train", **({"batch": 8, "length": 8, "seed": 0} | wrong))
 
 
 def live(batch: int = 4, length: int = 6, seed: int = 0, **kwargs: object) -> LiveWindows:

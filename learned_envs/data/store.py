@@ -18,7 +18,6 @@ from zarr.storage import MemoryStore
 
 from learned_envs.data.episode import Episode, Split
 from learned_envs.data.folder import FRAMES, STEP_ARRAYS, EpisodeFolder, EpisodeHeader, damaged
-from learned_envs.data.windows import StoreWindows
 
 
 class EpisodeStore:
@@ -89,29 +88,6 @@ class EpisodeStore:
             )
         except ValueError as error:
             raise damaged(path, error) from error
-
-    def windows(
-        self,
-        split: Split,
-        *,
-        batch: int,
-        length: int,
-        seed: int,
-        start_share: float = 0.1,
-        cache_bytes: int = 2**30,
-        skip: int = 0,
-    ) -> StoreWindows:
-        """An endless, seeded iterator of `Window` over one split; see `StoreWindows`."""
-        return StoreWindows(
-            self,
-            split,
-            batch=batch,
-            length=length,
-            seed=seed,
-            start_share=start_share,
-            cache_bytes=cache_bytes,
-            skip=skip,
-        )
 
     def _fetched(self, name: str, *, lazy: bool) -> MemoryStore:
         """Fetches an episode's files at once, or, if lazy, all but the frames.

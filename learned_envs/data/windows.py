@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 
 from learned_envs.data.episode import Episode, Split
+from learned_envs.data.store import EpisodeStore
 from learned_envs.data.window import Window
-
-if TYPE_CHECKING:
-    from learned_envs.data.store import EpisodeStore
 
 
 class StoreWindows:

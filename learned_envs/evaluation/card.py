@@ -11,11 +11,14 @@ MEASURED = "## Measured"
 
 
 def write_measured(checkpoint: Path, tables: Sequence[Table]) -> None:
-    """Replaces the measured part of a checkpoint's model card with `tables`."""
+    """Puts `tables` into the measured part of a model card, each in place of the one so titled."""
     path = checkpoint / CARD
     text = path.read_text() if path.exists() else ""
-    head = text.partition(MEASURED)[0].rstrip()
-    parts = [as_markdown(table).replace("## ", "### ", 1) for table in tables]
+    head, _, measured = text.partition(MEASURED)
+    sections = {part.partition("\n")[0]: part for part in measured.split("\n### ")[1:]}
+    for table in tables:
+        sections[table.title] = as_markdown(table).removeprefix("## ")
+    parts = [f"### {part.strip()}\n" for part in sections.values()]
     temporary = path.with_suffix(".tmp")
-    temporary.write_text("\n".join([head, "", MEASURED, "", *parts]))
+    temporary.write_text("\n".join([head.rstrip(), "", MEASURED, "", *parts]))
     os.replace(temporary, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,15 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from learned_envs.dream.weights import resolve
+from learned_envs.dream.weights import packaged, resolve
 from learned_envs.evaluation import make_referee
 from learned_envs.evaluation.card import write_measured
 from learned_envs.evaluation.metrics import HorizonErrors, errors_by_horizon
-from learned_envs.evaluation.policies import PolicyScores, compare_policies
-from learned_envs.evaluation.results import Table, as_markdown, record_table
-from learned_envs.evaluation.rollouts import Judged, Rollout, judge, pieces
-from learned_envs.models.checkpoint import load_checkpoint
+from learned_envs.evaluation.policies import compare_policies
+from learned_envs.evaluation.results import as_markdown, record_row, record_table
+from learned_envs.evaluation.rollouts import LawPair, Rollout, judge, pieces
+from learned_envs.evaluation.tables import error_table, law_table, policy_table, standing_table
+from learned_envs.models.checkpoint import Checkpoint, load_checkpoint
 from learned_envs.models.dreaming import dream_frames, reconstruction
 from learned_envs.models.world_model import WorldModel
 from learned_envs.recording.live import LiveWindows
@@ -49,13 +49,15 @@ def evaluate(
     Args:
         world: What is dreamed.
         weights: As `gym.make("Dream-v0", weights=...)` takes them; the packaged ones if None.
-        rollouts: Free rollouts: half under the world's first behaviour, half under all by weight.
+        rollouts: Free rollouts: half under the world's first behaviour, half under all by weight;
+            with 0 only the policies are ranked.
         steps: Length of each.
         rows: Games that errors are measured on, 16 single steps and 2 windows each.
         seed: First seed; row i of a batch is seeded with seed + i.
         policies: Also rank the ladder of policies by so many episodes each in both worlds.
         out: Write the figures to this JSON file.
-        docs: Also write the tables into this docs folder's results.
+        docs: Also write into this docs folder's results: the tables, if the weights are packaged
+            ones, and for any weights their row in the world's standing.
         card: Also write the tables into the checkpoint's model card.
         command: What the tables say they were measured with.
 
@@ -63,25 +65,31 @@ def evaluate(
         The figures as JSON types.
     """
     checkpoint = resolve(weights, world.name)
-    model = load_checkpoint(checkpoint).model
+    loaded = load_checkpoint(checkpoint)
     tables, figures = [], {}
-    one_step, horizons = measure_errors(world, model, seed, rows)
-    figures["one_step"], figures["horizons"] = one_step.to_json(), horizons.to_json()
-    tables.append(_error_table(world, one_step, horizons, command))
-    judged = {
-        "careful": measure_laws(world, weights, [_careful(world)] * (rollouts // 2), steps, seed),
-        "mixed": measure_laws(world, weights, _mixed(world, rollouts // 2), steps, seed + 1000),
-    }
-    for players, pair in judged.items():
-        figures[f"laws_{players}"] = _law_figures(pair)
-        tables.append(_law_table(world, players, pair, command))
+    if rollouts:
+        one_step, horizons = measure_errors(world, loaded.model, seed, rows)
+        figures["one_step"], figures["horizons"] = one_step.to_json(), horizons.to_json()
+        careful, mixed = [_careful(world)] * (rollouts // 2), _mixed(world, rollouts // 2)
+        judged = {
+            "careful": measure_laws(world, weights, careful, steps, seed),
+            "mixed": measure_laws(world, weights, mixed, steps, seed + 1000),
+        }
+        figures |= {f"laws_{players}": _law_figures(pair) for players, pair in judged.items()}
+        name, share = _training(loaded)
+        standing = standing_table(world, name, share, one_step, judged, command)
+        tables.append(error_table(world, one_step, horizons, command))
+        tables += [law_table(world, players, pair, command) for players, pair in judged.items()]
+        print(as_markdown(standing))
+        if docs is not None:
+            record_row(docs, standing)
     if policies:
         scores = compare_policies(world, weights, seed=seed, episodes=policies, progress=print)
         figures["policies"] = scores.to_json()
-        tables.append(_policy_table(world, scores, command))
+        tables.append(policy_table(world, scores, command))
     for table in tables:
         print(as_markdown(table))
-        if docs is not None:
+        if docs is not None and checkpoint == packaged(world.name):
             record_table(docs, table)
     if card:
         write_measured(checkpoint, tables)
@@ -114,21 +122,6 @@ def measure_errors(
     return errors(1, 16), errors(HORIZON, 2)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LawPair:
-    """Dreamed and real rollouts of the same players, judged by the same laws.
-
-    Attributes:
-        dream: As the referee saw the dream.
-        real: As it saw the real games.
-        unbroken: Dreamed rollouts in which no episode ended before the time limit.
-    """
-
-    dream: Judged
-    real: Judged
-    unbroken: int
-
-
 def measure_laws(
     world: World, weights: str | None, players: Sequence[str], steps: int, seed: int
 ) -> LawPair:
@@ -154,6 +147,13 @@ def measure_laws(
     return LawPair(dream=dreamed, real=truth, unbroken=int((~ended).sum()))
 
 
+def _training(checkpoint: Checkpoint) -> tuple[str, float]:
+    """Name of the preset, and the share of its training that these weights got."""
+    trained = checkpoint.settings.get("trained", {})
+    rows, of = trained.get("rows", 0), trained.get("of", 0)
+    return trained.get("preset") or "own", rows / of if of else 1.0
+
+
 def _careful(world: World) -> str:
     return next(iter(world.behaviours))
 
@@ -164,96 +164,6 @@ def _mixed(world: World, rows: int) -> list[str]:
     places = (np.arange(rows) + 0.5) / rows * ends[-1]
     names = list(world.behaviours)
     return [names[i] for i in np.searchsorted(ends, places)]
-
-
-def _error_table(
-    world: World, one_step: HorizonErrors, horizons: HorizonErrors, command: str
-) -> Table:
-    shown = [h for h in (1, 4, 16, 64) if h <= HORIZON]
-    rows = []
-    for name, error in one_step.errors.items():
-        later = horizons.errors[name]
-        rows.append(
-            (
-                name,
-                f"{error.psnr[0]:.2f}",
-                f"{error.ssim[0]:.4f}",
-                f"{error.changing_psnr[0]:.2f}",
-                *(f"{later.psnr[h - 1]:.1f} / {later.ssim[h - 1]:.3f}" for h in shown),
-            )
-        )
-    return Table(
-        name=f"{world.name}-1-error",
-        title=f"{world.id_suffix}: error on held-out play",
-        command=command,
-        columns=(
-            "", "one step, PSNR dB", "SSIM", "PSNR dB where it changes",
-            *(f"horizon {h}, PSNR / SSIM" for h in shown),
-        ),  # fmt: skip
-        rows=rows,
-        note=f"{one_step.windows} single steps; {horizons.windows} rollouts of {HORIZON}. "
-        "A frame's PSNR is capped at 60 dB. A rollout may rightly part from its true game: what "
-        "counts at long horizons are the laws below.",
-    )  # fmt: skip
-
-
-def _law_table(world: World, players: str, pair: LawPair, command: str) -> Table:
-    dream, real = pair.dream.report, pair.real.report
-    rows = []
-    for law in dream.counts:
-        ages = dream.held_by_age(law)
-        ages = ages[~np.isnan(ages)]
-        rows.append(
-            (
-                law,
-                _percent(dream.held(law)),
-                _percent(dream.held_when_tested(law)),
-                f"{_percent(ages[0])} to {_percent(ages[-1])}",
-                _percent(dream.unspoiled(law)),
-                _percent(real.held(law)),
-            )
-        )
-    for event, rate in pair.dream.rates.items():
-        true = pair.real.rates[event]
-        rows.append((f"{event} per 1,000 steps", f"{rate:.2f}", "", "", "", f"{true:.2f}"))
-    return Table(
-        name=f"{world.name}-2-laws-{players}",
-        title=f"{world.id_suffix}: laws in free rollouts, {players} players",
-        command=command,
-        columns=(
-            "law",
-            "frames in which it held",
-            "of those that tested it",
-            "first to last 200 steps",
-            "rollouts never broken",
-            "real",
-        ),  # fmt: skip
-        rows=rows,
-        note=f"{dream.rollouts} dreamed rollouts, {pair.unbroken} of them without a game over, and "
-        f"{real.rollouts} real ones under the same players.",
-    )
-
-
-def _policy_table(world: World, scores: PolicyScores, command: str) -> Table:
-    real, dreamed = scores.real.mean(1), scores.dreamed.mean(1)
-    order = np.argsort(-real, kind="stable")
-    return Table(
-        name=f"{world.name}-3-policies",
-        title=f"{world.id_suffix}: the same policies in both worlds",
-        command=command,
-        columns=("policy", "mean return, real", "dreamed", "difference"),
-        rows=[
-            (
-                scores.names[i],
-                f"{real[i]:.2f}",
-                f"{dreamed[i]:.2f}",
-                f"{dreamed[i] - real[i]:+.2f}",
-            )
-            for i in order
-        ],
-        note=f"{scores.real.shape[1]} episodes each. Spearman {scores.rank_correlation:.3f}; mean "
-        f"error {100 * scores.error:.1f}% of the span {scores.span:.2f} from random to best.",
-    )
 
 
 def _law_figures(pair: LawPair) -> dict[str, Any]:
@@ -273,10 +183,6 @@ def _law_figures(pair: LawPair) -> dict[str, Any]:
         },
         "events_per_1000": {"dream": pair.dream.rates, "real": pair.real.rates},
     }
-
-
-def _percent(share: float) -> str:
-    return "–" if np.isnan(share) else f"{100 * share:.2f}%"
 
 
 def _finite(value: float) -> float | None:

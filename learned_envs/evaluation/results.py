@@ -7,7 +7,7 @@ of them, never by hand.
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 PAGE = "results.md"
@@ -21,18 +21,18 @@ class Table:
     Attributes:
         name: File name, unique, e.g. `breakout-laws`; tables appear in the order of their names.
         title: Heading.
-        command: The command that measured it.
         columns: Heads of the columns.
         rows: Cells, as text.
         note: What a reader must know to read it.
+        command: The command that measured it; none where each row names its own.
     """
 
     name: str
     title: str
-    command: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    command: str = ""
 
 
 def record_table(docs: Path, table: Table) -> None:
@@ -45,9 +45,22 @@ def record_table(docs: Path, table: Table) -> None:
     _replace(docs / PAGE, "\n".join([head, *(as_markdown(item) for item in tables)]))
 
 
+def record_row(docs: Path, table: Table) -> None:
+    """Keeps a table as `record_table` does, with those rows of the one before whose names differ.
+
+    A row's name is its first cell.
+    """
+    path = docs / TABLES / f"{table.name}.json"
+    before = json.loads(path.read_text())["rows"] if path.exists() else []
+    named = {row[0]: row for row in [*before, *table.rows]}
+    record_table(docs, replace(table, rows=list(named.values())))
+
+
 def as_markdown(table: Table) -> str:
     """Renders a table with its heading, command and note."""
-    lines = [f"## {table.title}", "", f"`{table.command}`", ""]
+    lines = [f"## {table.title}", ""]
+    if table.command:
+        lines += [f"`{table.command}`", ""]
     ruler = ["---"] * len(table.columns)
     lines += ["| " + " | ".join(row) + " |" for row in (table.columns, ruler, *table.rows)]
     if table.note:

@@ -71,6 +71,21 @@ class Judged:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LawPair:
+    """Dreamed and real rollouts of the same players, judged by the same laws.
+
+    Attributes:
+        dream: As the referee saw the dream.
+        real: As it saw the real games.
+        unbroken: Dreamed rollouts in which no episode ended before the time limit.
+    """
+
+    dream: Judged
+    real: Judged
+    unbroken: int
+
+
 def rollout(
     env: VectorEnv[Any, Any, Any],
     behaviour: Behaviour,

@@ -34,24 +34,28 @@ class StepCost:
     milliseconds: float
 
 
-def step_costs(models: dict[str, WorldModel], repeats: int = 30) -> list[StepCost]:
+def step_costs(models: dict[str, WorldModel], turns: int = 5, steps: int = 10) -> list[StepCost]:
     """Measures models in turn, A B A B, so that a drift of the machine's speed hits all alike.
+
+    A dream is stepped many times on end, so each turn is several steps of one model.
 
     Args:
         models: By name.
-        repeats: Timed steps of each, after three that warm up.
+        turns: Of each model, after one that warms up.
+        steps: Timed in each turn.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        steps = {name: _stepper(model) for name, model in models.items()}
+        steppers = {name: _stepper(model) for name, model in models.items()}
         times: dict[str, list[float]] = {name: [] for name in models}
-        for i in range(repeats + 3):
-            for name, step in steps.items():
-                begin = time.perf_counter()
-                step()
-                if i >= 3:
-                    times[name].append(1000 * (time.perf_counter() - begin))
+        for turn in range(turns + 1):
+            for name, stepper in steppers.items():
+                for _ in range(steps):
+                    begin = time.perf_counter()
+                    stepper()
+                    if turn:
+                        times[name].append(1000 * (time.perf_counter() - begin))
         return [
             StepCost(
                 name=name,
@@ -84,8 +88,8 @@ def bench(world: World, *, docs: Path | None = None, command: str = "") -> str:
             )
             for cost in costs
         ],
-        note="Decode included; a multiply-add counts as two operations. Presets take turns in one "
-        "run; medians.",
+        note="Decode included; a multiply-add counts as two operations. Presets take turns of "
+        "ten steps in one run; medians.",
     )
     if docs is not None:
         record_table(docs, table)

@@ -12,6 +12,7 @@ from learned_envs.data.window import Window
 from learned_envs.models.codecs.codec import to_images
 from learned_envs.models.dynamics.dynamics import Noise, State, StepLoss
 from learned_envs.models.world_model import WorldModel, training_noise
+from learned_envs.training.damage import plant_damage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +44,7 @@ def closed_loop(
     divergence: float,
     device: torch.device,
     on_truth: float = 0.0,
+    damaged: float = 0.0,
 ) -> Iterator[LoopStep]:
     """Yields the loss of each step of a window.
 
@@ -57,9 +59,12 @@ def closed_loop(
         divergence: Largest distance from the truth, as `_distance` measures it.
         device: Where the model is.
         on_truth: Share of the rows that go back to the truth at every step.
+        damaged: Share of the rows, the first of those on the truth, in whose contexts faults are
+            planted at every step.
     """
     truth = _Truth(model, window, device)
     state = truth.state(0, np.arange(truth.rows))
+    faulty = np.arange(round(damaged * truth.rows))
     age = np.zeros(truth.rows)
     for t in range(truth.steps):
         previous, target = truth.latent(t), truth.latent(t + 1)
@@ -69,6 +74,8 @@ def closed_loop(
         back |= ~truth.usable(t - 1) | ~(distance < divergence)
         if len(rows := np.flatnonzero(back)):
             state = _replace(state, truth.state(t, rows), rows)
+        if len(faulty):
+            state = _replace(state, truth.damaged_state(t, faulty), faulty)
         age = np.where(back, 0, age + 1)
         used = torch.from_numpy(np.flatnonzero(truth.usable(t))).to(device)
         if not len(used):
@@ -159,3 +166,15 @@ class _Truth:
         idle = self._model.actions.idle_code().to(self._device)
         codes = torch.where(padded[..., None], idle, codes)
         return self._model.start_latents(latents.unflatten(0, frames.shape[:2]), codes)
+
+    @torch.no_grad()
+    def damaged_state(self, t: int, rows: np.ndarray) -> State:
+        """The true state at frame t for `rows`, with faults taken from elsewhere in the episode."""
+        state = self.state(t, rows)
+        begin = self._begin[rows]
+        drawn = torch.randint(self.steps + 1, (len(rows),)).numpy()
+        same = np.take_along_axis(begin, drawn[:, None], 1)[:, 0] == begin[:, t]
+        index = torch.from_numpy(np.where(same, drawn, begin[:, t])).to(self._device)
+        frames = self._frames[torch.from_numpy(rows).to(self._device), index]
+        other = self._model.codec.encode(to_images(frames))
+        return {**state, "latents": plant_damage(state["latents"], other)}

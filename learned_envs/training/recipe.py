@@ -19,6 +19,8 @@ class Recipe(Schedule):
         resync: Probability, then, that a row goes back to the truth at a step.
         on_truth: Share of the rows that stay on true contexts all along. The truth is no exact
             function of a dreamed context, so it takes true ones to learn exact motion.
+        damaged: Share of the rows in whose true contexts faults are planted, so that the model
+            learns to mend what it may break; at most `on_truth`.
         divergence: Distance from the truth, summed over 8x8 places of the latent and averaged over
             its channels, beyond which a dreamed row goes back to the truth: past it the true next
             frame no longer is what should follow, and learning from it teaches to hedge.
@@ -33,12 +35,18 @@ class Recipe(Schedule):
     closed_by: float = 0.7
     resync: float = 0.05
     on_truth: float = 0.5
+    damaged: float = 0.125
     divergence: float = 6.0
     head_noise: float = 0.02
     codec: CodecRecipe = CodecRecipe()
 
     def __post_init__(self):
         check_positive(self, "steps", "round_steps", "batch", "window", "episode_steps")
+        if self.damaged > self.on_truth:
+            raise ValueError(
+                f"`damaged` (={self.damaged}) must be at most `on_truth` (={self.on_truth}): "
+                "faults are planted in true contexts"
+            )
 
     def resync_at(self, step: int) -> float:
         """The probability that a row goes back to the truth at optimiser step `step`."""

@@ -72,6 +72,7 @@ LADDER = {
     "random": STYLES["random"],
 }
 ODD_START_RATE = 0.65
+LOST_START_RATE = 0.08
 _MAX_LAG = 16
 
 
@@ -161,7 +162,11 @@ def make_behaviour(names: Sequence[str], seeds: Sequence[int]) -> Players:
 
 
 def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any] | None:
-    """Begins two episodes in three mid-game: odd walls, few lives, a ball anywhere."""
+    """Begins two episodes in three mid-game: odd walls, few lives, a ball anywhere or just lost.
+
+    The lost ball is one that no frame shows: a dream that mislays its ball learns from it to launch
+    the next one.
+    """
     if random.random() > ODD_START_RATE:
         return None
     density = random.choice([0.02, 0.2, 0.5, 0.8, 1.0])
@@ -170,9 +175,12 @@ def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any]
         bricks[:, random.permutation(12)[: random.integers(1, 11)]] = False
     bricks[random.integers(6), random.integers(12)] = True
     up = random.random() < 0.5
+    y = random.uniform(4.0, 54.0)
+    if random.random() < LOST_START_RATE:
+        up, y = False, random.uniform(65.1, 66.0)
     return {
         "bricks": bricks,
-        "ball": (random.uniform(2.0, 61.0), random.uniform(4.0, 54.0)),
+        "ball": (random.uniform(2.0, 61.0), y),
         "velocity": (random.uniform(-1.2, 1.2), -0.92 if up else 0.92),
         "lives": int(random.integers(1, 4)),
         "paddle": random.uniform(2.0, 50.0),
@@ -213,7 +221,7 @@ def small_recipe() -> Recipe:
     """About ninety minutes on two cores with AMX."""
     from learned_envs.training.recipe import Recipe
 
-    return Recipe(steps=24_000)
+    return Recipe(steps=30_000)
 
 
 def seed() -> WorldModelConfig:

@@ -1,0 +1,152 @@
+"""A trained model becomes a checkpoint: doubt table, starts, model card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from learned_envs.data.window import Window
+from learned_envs.models.checkpoint import Starts, save_checkpoint
+from learned_envs.models.configuration import to_json
+from learned_envs.models.world_model import DOUBT_LEVELS, WorldModel, draw_noise
+from learned_envs.training.recipe import Recipe
+from learned_envs.worlds import World
+
+HELD_OUT_SEED = 900_000
+HELD_OUT_ROWS = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where a model comes from, for its card and its settings.
+
+    Attributes:
+        recipe: How it was trained.
+        steps: Optimiser steps done.
+        preset: Name of the world's preset that it is of, if it is of one.
+        recordings: What it was trained on: a recording's folder, or `sim`.
+        init_from: The weights it began from, or None for random ones.
+    """
+
+    recipe: Recipe
+    steps: int = 0
+    preset: str | None = None
+    recordings: str = "sim"
+    init_from: str | None = None
+
+
+def pack(
+    world: World, model: WorldModel, folder: Path, held_out: Iterator[Window], origin: Origin
+) -> Path:
+    """Fills the doubt table, collects starts and writes the checkpoint with its model card.
+
+    Its settings keep under `trained` the `preset`, the `rows` it was trained on and, `of` how many,
+    the rows in the preset's whole training.
+    """
+    model = deepcopy(model).to("cpu").eval()
+    model.surprises.copy_(measure_surprises(model, held_out))
+    whole = world.recipes[origin.preset]() if origin.preset else origin.recipe
+    trained = {
+        "preset": origin.preset,
+        "rows": origin.steps * origin.recipe.batch,
+        "of": whole.steps * whole.batch,
+    }
+    save_checkpoint(
+        folder,
+        model,
+        collect_starts(world),
+        world=world.name,
+        settings={
+            "fps": world.fps,
+            "max_episode_steps": world.max_episode_steps,
+            "trained": trained,
+        },
+        card=model_card(world, model, origin),
+    )
+    return folder
+
+
+def model_card(world: World, model: WorldModel, origin: Origin) -> str:
+    """The part of a model card that is known before anything is measured."""
+    dynamics = type(model.config.dynamics).__name__.removesuffix("Config")
+    parameters = sum(p.numel() for p in model.parameters())
+    played = ", ".join(f"{name} {share:g}" for name, share in world.behaviours.items())
+    command = f"learned-envs train {world.name} --preset {origin.preset}"
+    data = (
+        f"The real world's simulator, played while training by its behaviours ({played}) from "
+        f"usual and odd starts. Seeds from {HELD_OUT_SEED:,} on were kept for measuring."
+        if origin.recordings == "sim"
+        else f"The training split of the recording `{origin.recordings}`."
+    )
+    return f"""# {world.id_suffix}, dreamed
+
+A `{dynamics}` of {parameters:,} parameters that dreams `Real-{world.id_suffix}-v0`; play it as
+`gymnasium.make("Dream-{world.id_suffix}-v0")`.
+
+## Data
+
+{data}
+
+## Recipe
+
+{"`" + command + "`" if origin.preset else "A recipe of its own"}, begun from
+{origin.init_from or "random weights"}; {origin.steps:,} of {origin.recipe.steps:,} steps, with
+
+```json
+{json.dumps(to_json(origin.recipe), indent=1)}
+```
+
+## Licence
+
+MIT, like the library: weights and data were made by it.
+"""
+
+
+@torch.no_grad()
+def measure_surprises(
+    model: WorldModel, held_out: Iterator[Window], windows: int = 4
+) -> torch.Tensor:
+    """The surprise of one-step predictions on held-out real play, as sorted quantiles (1000,).
+
+    Every eighth step of each window is predicted: neighbours are much alike, and the largest models
+    take a fifth of a second for each.
+    """
+    context, seen = model.dynamics.context, []
+    generators = [np.random.default_rng(row) for row in range(HELD_OUT_ROWS)]
+    for window in islice(held_out, windows):
+        frames, actions = torch.from_numpy(window.observation), torch.from_numpy(window.action)
+        for t in range(context - 1, window.valid.shape[1], 8):
+            begin = t - context + 1
+            rows = torch.from_numpy(window.valid[:, begin : t + 1].all(1))
+            if not rows.any():
+                continue
+            state = model.start(frames[rows, begin : t + 1], actions[rows, begin:t])
+            draws = draw_noise(model.noise_spec, generators[: int(rows.sum())])
+            noise = {name: torch.from_numpy(value) for name, value in draws.items()}
+            seen.append(model.step(state, actions[rows, t], noise)[1].surprise)
+    levels = (torch.arange(DOUBT_LEVELS) + 0.5) / DOUBT_LEVELS
+    return torch.quantile(torch.cat(seen), levels)
+
+
+def collect_starts(world: World, count: int = 16) -> Starts:
+    """The distinct frames that the real env's `reset` shows, over `count` seeds."""
+    env = world.make_real()
+    frames = np.stack([env.reset(seed=HELD_OUT_SEED + i)[0] for i in range(count)])
+    frames = np.unique(frames, axis=0)
+    shape = world.action_space.shape or ()
+    return Starts(
+        frames=torch.from_numpy(frames[:, None]),
+        actions=torch.zeros(len(frames), 0, *shape, dtype=_action_dtype(world)),
+    )
+
+
+def _action_dtype(world: World) -> torch.dtype:
+    discrete = np.issubdtype(world.action_space.dtype, np.integer)
+    return torch.int64 if discrete else torch.float32

@@ -1,0 +1,95 @@
+"""The whole line: a preset becomes a checkpoint."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny_training import (
+    assert_equal,
+    tiny_config,
+)
+
+from learned_envs import pipeline, worlds
+from learned_envs.models.checkpoint import load_checkpoint
+from learned_envs.models.world_model import WorldModelConfig
+from learned_envs.training.recipe import Recipe
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Breakout with a preset that trains in no time."""
+
+    def tiny() -> WorldModelConfig:
+        return tiny_config(64)
+
+    def tiny_recipe() -> Recipe:
+        return Recipe(steps=20, round_steps=10, batch=4, window=6, warmup=2)
+
+    breakout = worlds.get("breakout")
+    return dataclasses.replace(breakout, presets={"tiny": tiny}, recipes={"tiny": tiny_recipe})
+
+
+@pytest.fixture(scope="module")
+def packed_run(world, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    return folder, pipeline.train_preset(world, "tiny", folder).checkpoint
+
+
+def test_a_preset_is_trained_into_a_checkpoint_that_loads(packed_run):
+    folder, packed = packed_run
+    assert packed == folder / "checkpoint"
+    checkpoint = load_checkpoint(packed)
+    assert checkpoint.world == "breakout"
+    trained = {"preset": "tiny", "rows": 80, "of": 80}
+    assert checkpoint.settings == {"fps": 15, "max_episode_steps": 1000, "trained": trained}
+    assert checkpoint.model.config == tiny_config(64)
+
+
+def test_the_starts_are_frames_of_the_real_reset(packed_run, world):
+    frames = load_checkpoint(packed_run[1]).starts.frames.numpy()
+    real = world.make_real().reset(seed=0)[0]
+    assert frames.shape == (1, 1, 64, 64, 3)
+    assert np.array_equal(frames[0, 0], real)
+
+
+def test_the_table_of_doubt_is_sorted_and_not_empty(packed_run):
+    surprises = load_checkpoint(packed_run[1]).model.surprises
+    assert (surprises.diff() >= 0).all()
+    assert surprises[0] < surprises[-1]
+
+
+def test_tensorboard_shows_scalars_sample_grids_and_rollout_strips(packed_run):
+    events = EventAccumulator(str(packed_run[0] / "log"))
+    events.Reload()
+    tags = events.Tags()
+    assert {"train/write", "held_out/psnr_1"} <= set(tags["scalars"])
+    assert {"one_step", "rollout"} <= set(tags["images"])
+
+
+def test_the_same_command_again_finds_the_run_complete(packed_run, world):
+    folder, packed = packed_run
+    before = dict(load_checkpoint(packed).model.named_parameters())
+    assert pipeline.train_preset(world, "tiny", folder).checkpoint == packed
+    assert_equal(dict(load_checkpoint(packed).model.named_parameters()), before)
+
+
+def test_other_settings_in_the_same_folder_are_refused(packed_run, world):
+    with pytest.raises(ValueError, match=r"run with another recipe: give another --out"):
+        pipeline.train_preset(world, "tiny", packed_run[0], steps=21)
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones(world, tmp_path):
+    with pytest.raises(ValueError, match="breakout has no preset 'huge'; it has tiny"):
+        pipeline.train_preset(world, "huge", tmp_path)
+
+
+def test_a_preset_out_of_time_is_packed_as_it_is_and_gone_on_with(world, tmp_path):
+    stopped = pipeline.train_preset(world, "tiny", tmp_path, minutes=0, steps=4)
+    assert (stopped.steps, stopped.of) == (0, 4)
+    assert load_checkpoint(stopped.checkpoint).settings["trained"]["rows"] == 0
+    done = pipeline.train_preset(world, "tiny", tmp_path, steps=4)
+    assert done.steps == 4
+    assert load_checkpoint(done.checkpoint).settings["trained"] == {
+        "preset": "tiny", "rows": 16, "of": 80
+    }  # fmt: skip
