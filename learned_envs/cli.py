@@ -109,6 +109,7 @@ def evaluate(
     rows: int = 64,
     seed: int = 900_000,
     policies: int = 0,
+    trust: bool = False,
     out: Path | None = None,
     docs: Path | None = None,
     card: bool = False,
@@ -118,12 +119,15 @@ def evaluate(
     Args:
         world: Name of the world.
         weights: Folder of a checkpoint; the packaged weights if not given.
-        rollouts: Free rollouts, half of them under a careful behaviour; 0 to rank policies alone.
+        rollouts: Free rollouts, half of them under a careful behaviour; 0 to measure only what
+            else is asked for.
         steps: Length of each.
         rows: Games that errors are measured on.
         seed: First seed; seeds from 1,000,000 are kept for others to check with.
         policies: Also rank twenty policies by so many episodes each in both worlds; 100 take over
             an hour on two cores.
+        trust: Also measure how far the dream can be trusted: whether a classifier tells it from the
+            real world, whether actions act, whether doubt knows; about a quarter of an hour.
         out: Write the figures to this JSON file.
         docs: Also write into this docs folder's results: the tables, if the weights are packaged
             ones, and for any weights their row in the world's standing.
@@ -134,7 +138,7 @@ def evaluate(
 
     evaluate_world(
         worlds.get(world), weights, rollouts=rollouts, steps=steps, rows=rows, seed=seed,
-        policies=policies, out=out, docs=docs, card=card, command=_command_line(),
+        policies=policies, trust=trust, out=out, docs=docs, card=card, command=_command_line(),
     )  # fmt: skip
 
 
@@ -148,7 +152,9 @@ def compare(
     weights: str | None = None,
     out: Path = Path("out"),
 ) -> None:
-    """Plays the real world and its dream side by side: a GIF and `metrics.json`.
+    """Plays the real world and its dream side by side: a GIF, `metrics.json` and `report.html`.
+
+    The report is one page that loads nothing: clips, plots, laws and the model card's figures.
 
     Args:
         world: Name of the world.
@@ -162,9 +168,53 @@ def compare(
     from learned_envs.evaluation.compare import compare as compare_world
 
     for path in compare_world(
-        worlds.get(world), steps=steps, behaviour=behaviour, seed=seed, weights=weights, out=out
-    ):
+        worlds.get(world), steps=steps, behaviour=behaviour, seed=seed, weights=weights, out=out,
+        command=_command_line(),
+    ):  # fmt: skip
         print(path)
+
+
+def play(
+    world: Positional[str],
+    /,
+    *,
+    quiz: bool = False,
+    replay: str | None = None,
+    episode: str | None = None,
+    measure: float | None = None,
+    seed: int | None = None,
+    weights: str | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
+    out: Path = Path("out"),
+) -> None:
+    """Opens a window to play in: real, dreamed, side by side, or one over the other.
+
+    Args:
+        world: Name of the world.
+        quiz: Show twenty clips instead, and ask of each whether it is real.
+        replay: Folder of a recording, to see an episode beside the dream under its actions.
+        episode: Which episode of the recording; the first if not given.
+        measure: Draw for so many seconds, say how evenly, and close.
+        seed: Of the first game, or of the quiz; 0, or drawn for the quiz, if not given.
+        weights: Folder of a checkpoint; the packaged weights if not given.
+        device: Where to dream.
+        out: Folder for pictures, films and the answers of the quiz.
+    """
+    from learned_envs import worlds
+    from learned_envs.play import launch
+
+    found = worlds.get(world)
+    if quiz:
+        print(launch.quiz(found, weights=weights, device=device, seed=seed, out=out))
+    elif measure is not None:
+        print(
+            launch.measure(found, measure, weights=weights, device=device, seed=seed or 0, out=out)
+        )
+    else:
+        launch.play(
+            found, weights=weights, device=device, seed=seed or 0, replay=replay,
+            episode=episode, out=out,
+        )  # fmt: skip
 
 
 def export(
@@ -218,6 +268,7 @@ COMMANDS = {
     "train": train,
     "evaluate": evaluate,
     "compare": compare,
+    "play": play,
     "export": export,
     "bench": bench,
 }

@@ -103,6 +103,13 @@ def test_rows_that_diverge_go_back_to_the_truth_and_the_others_walk_on():
     assert not torch.equal(state["latents"][1, -1], truth[1])
 
 
+def test_a_row_that_diverged_walks_on_for_as_long_as_there_is_patience():
+    window = play(1, 6)
+    steps = walk(Spy(0.5), window, resync=0.0, divergence=64 * 0.1, patience=2)
+    ages = [step.age for *_, step in steps]
+    assert ages == [0, 1, 2, 0, 1, 2]
+
+
 def test_a_thing_misplaced_in_one_corner_is_a_divergence():
     class Misplaced(Spy):
         def loss(self, state, action, target, noise):
@@ -118,7 +125,8 @@ def test_a_thing_misplaced_in_one_corner_is_a_divergence():
 @pytest.mark.parametrize("error", [float("nan"), float("inf")])
 def test_rows_that_are_no_longer_numbers_go_back_to_the_truth(error):
     window = play(1, 4)
-    for t, (state, _, _) in enumerate(walk(Spy(error=error), window, resync=0.0, divergence=6.0)):
+    steps = walk(Spy(error=error), window, resync=0.0, divergence=6.0, patience=5)
+    for t, (state, _, _) in enumerate(steps):
         assert torch.equal(state["latents"][:, -1], latents_of(window, t))
 
 

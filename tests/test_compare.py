@@ -1,4 +1,4 @@
-"""Two games under one player: the film and the figures. The real batch stands in for a dream."""
+"""Two games under one player: film, figures, page. The real batch stands in for a dream."""
 
 import json
 
@@ -35,10 +35,12 @@ def compared(tmp_path_factory):
     return out, *paths
 
 
-def test_it_writes_a_film_and_figures(compared):
-    out, film, metrics = compared
+def test_it_writes_a_film_figures_and_a_page(compared):
+    out, film, metrics, report = compared
     assert film == out / "breakout.gif" and metrics == out / "metrics.json"
+    assert report == out / "report.html"
     assert film.stat().st_size < 200_000
+    assert report.stat().st_size < 400_000
 
 
 def test_figures_tell_the_dream_from_the_real_game(compared):
@@ -50,6 +52,7 @@ def test_figures_tell_the_dream_from_the_real_game(compared):
     assert figures["parted_at"] == 20
     assert figures["mean_doubt"] == pytest.approx(0.7)
     assert figures["drift"]["bricks broken"] == 0
+    assert figures["one_step"] is None and figures["horizons"] is None
 
 
 def test_equal_seeds_give_equal_files(compared, tmp_path):

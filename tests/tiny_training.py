@@ -1,6 +1,7 @@
 """Windows of a world as small as can be, and a model that shows what training showed it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,16 +96,10 @@ class Spy(Dynamics):
         return StepLoss(total=latent.sum() * 0, parts={}, prediction=prediction)
 
 
-def walk(
-    spy: Spy, window: Window, *, resync: float, divergence: float = np.inf, on_truth: float = 0.0
-) -> list[tuple[State, Tensor, LoopStep]]:
+def walk(spy: Spy, window: Window, **how: Any) -> list[tuple[State, Tensor, LoopStep]]:
     """State, action and loop step of each step that the spy was shown."""
-    loop = list(
-        closed_loop(
-            tiny_model(spy), window, resync=resync, divergence=divergence, on_truth=on_truth,
-            device=CPU,
-        )
-    )  # fmt: skip
+    settings = {"divergence": np.inf, "device": CPU, **how}
+    loop = list(closed_loop(tiny_model(spy), window, **settings))
     return [(*shown, step) for shown, step in zip(spy.shown, loop, strict=True)]
 
 

@@ -157,6 +157,15 @@ class DreamEnv(gym.Env[np.ndarray, Any]):
         """Returns the current frame (H, W, 3) uint8 in `rgb_array` mode, else None."""
         return self._observe() if self.render_mode == "rgb_array" else None
 
+    @property
+    def runtime(self) -> Runtime:
+        """What steps the model."""
+        return self._dream.runtime
+
+    def latent(self) -> np.ndarray:
+        """Returns a copy of the newest latent (C, h, w) float32. There is none before a reset."""
+        return np.array(self.runtime.to_numpy(self._dream.latents())[0], np.float32)
+
     def get_state(self) -> dict[str, Any]:
         """Returns a copy of the whole state, the random generator and the frame included.
 

@@ -28,12 +28,15 @@ class Runtime(ABC):
         device: As `device=` spells it.
         spec: What it dreams.
         state_shapes: Shapes of the state's arrays, for one row, by name.
+        sampler_steps: Network passes per prediction of a diffusion model that can be loaded with
+            another number of them, else None.
     """
 
     name: str
     device: str
     spec: DreamSpec
     state_shapes: Mapping[str, tuple[int, ...]]
+    sampler_steps: int | None = None
 
     @abstractmethod
     def start(self, frames: np.ndarray, actions: np.ndarray) -> RuntimeState:

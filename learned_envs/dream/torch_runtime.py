@@ -33,6 +33,9 @@ class TorchRuntime(Runtime):
         device: `cpu` or `cuda`, `cuda:1`, …
         sampler_steps: Of a diffusion model, instead of the checkpoint's.
 
+    Attributes:
+        model: The model itself, for who wants to look inside.
+
     Raises:
         CheckpointError: If the folder cannot be read or contradicts itself.
         ValueError: If torch does not have the device, or the model has no sampler.
@@ -53,6 +56,9 @@ class TorchRuntime(Runtime):
         model = checkpoint.model
         if sampler_steps is not None:
             model = _with_steps(model, sampler_steps)
+        dynamics = model.config.dynamics
+        if isinstance(dynamics, DiffusionDynamicsConfig):
+            self.sampler_steps = dynamics.diffusion.steps
         self.model = convert_conv2d_weight_memory_format(model.to(device), torch.channels_last)
 
     def start(self, frames: np.ndarray, actions: np.ndarray) -> RuntimeState:

@@ -1,4 +1,4 @@
-"""The real world and its dream under one player: a film side by side, and figures."""
+"""The real world and its dream under one player: a film side by side, figures, and a page."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from learned_envs.dream.weights import resolve
 from learned_envs.evaluation import make_referee
+from learned_envs.evaluation.evaluate import measure_errors
 from learned_envs.evaluation.film import Reel, write_film
-from learned_envs.evaluation.metrics import psnr
+from learned_envs.evaluation.metrics import HorizonErrors, psnr
+from learned_envs.evaluation.report import write_report
+from learned_envs.evaluation.report_sections import KINDS, Match
 from learned_envs.evaluation.rollouts import Judged, Rollout, event_drift, judge, rollout
+from learned_envs.models.checkpoint import load_checkpoint
+from learned_envs.packing import HELD_OUT_SEED
 from learned_envs.worlds import World
 
 ALIKE = 30.0
 """dB of PSNR above which two frames look alike: a ball one pixel off its place gives 29."""
+
+ERROR_ROWS = 4
+"""Games that errors are measured on: enough for a plot in seconds; `evaluate` measures more."""
 
 Env = VectorEnv[Any, Any, Any]
 
@@ -31,8 +40,11 @@ def compare(
     weights: str | None = None,
     out: Path = Path("out"),
     scale: int = 5,
-) -> tuple[Path, Path]:
+    command: str = "",
+) -> tuple[Path, Path, Path]:
     """Plays the real world and its dream with one kind of player, and writes what came of it.
+
+    The errors by horizon are measured on a checkpoint; an exported file has no model to ask.
 
     Args:
         world: Which world.
@@ -41,22 +53,28 @@ def compare(
         seed: Of both envs and both players.
         weights: Folder of a checkpoint or an exported file; the packaged weights if None.
         out: Folder to write to; made if missing.
-        scale: Screen pixels for a pixel of the world.
+        scale: Screen pixels for a pixel of the world, in the film.
+        command: What the report says it was made with.
 
     Returns:
-        The paths of `<world>.gif` and `metrics.json` in `out`.
+        The paths of `<world>.gif`, `metrics.json` and `report.html` in `out`.
 
     Raises:
         ValueError: If the world has no real env or no such behaviour.
     """
+    behaviour = _behaviour(world, behaviour)
     limit = world.max_episode_steps
     real = world.make_real_vec(1, max_episode_steps=limit)
     dream = gym.make_vec(
         f"learned_envs:Dream-{world.id_suffix}-v0", 1, weights=weights, max_episode_steps=limit
     )
+    folder = resolve(weights, world.name)
+    checkpoint = load_checkpoint(folder) if folder.is_dir() else None
+    errors = checkpoint and measure_errors(world, checkpoint.model, HELD_OUT_SEED, ERROR_ROWS)
     return compare_envs(
-        world, real, dream, steps=steps, behaviour=behaviour, seed=seed, out=out, scale=scale
-    )
+        world, real, dream, steps=steps, behaviour=behaviour, seed=seed, out=out, scale=scale,
+        errors=errors, card=checkpoint and checkpoint.card, command=command,
+    )  # fmt: skip
 
 
 def compare_envs(
@@ -69,31 +87,35 @@ def compare_envs(
     seed: int = 0,
     out: Path,
     scale: int = 5,
-) -> tuple[Path, Path]:
+    errors: tuple[HorizonErrors, HorizonErrors] | None = None,
+    card: str | None = None,
+    command: str = "",
+) -> tuple[Path, Path, Path]:
     """As `compare`, with batches of one game each that the caller has made.
+
+    The report shows `errors`, as `measure_errors` returns them, and the measured part of `card`.
 
     `metrics.json` holds, for `real` and `dream`, `score` (rewards of all steps), `episodes` begun,
     `rates` (events per 1,000 steps, counted in the pixels) and `laws` (`LawReport.to_json`); and
     `drift` (dreamed rate over real rate, minus 1), `parted_at` (the step after which the two frames
     first differ by a PSNR below `ALIKE`, null if never; they may rightly part when chance or the
-    player decides otherwise) and `mean_doubt`.
+    player decides otherwise), `mean_doubt`, and `one_step` and `horizons` (`HorizonErrors.to_json`,
+    null if not given).
 
     Raises:
         ValueError: If there is no such behaviour, or an env has more than one row.
     """
-    behaviour = behaviour or next(iter(world.behaviours))
-    if behaviour not in world.behaviours:
-        raise ValueError(
-            f"{world.name} has no behaviour {behaviour!r}; it has {', '.join(world.behaviours)}"
-        )
+    behaviour = _behaviour(world, behaviour)
     for env in (real, dream):
         if env.num_envs != 1:
             raise ValueError(f"a batch of {env.num_envs} games was given, expected one of 1")
     played = {
         kind: rollout(env, world.make_behaviour([behaviour], [seed]), steps, seed)
-        for kind, env in (("real", real), ("dream", dream))
+        for kind, env in zip(KINDS, (real, dream), strict=True)
     }
     judged = {kind: judge(iter([play]), make_referee(world.name)) for kind, play in played.items()}
+    likeness = psnr(played["dream"].frames[:, 0], played["real"].frames[:, 0])
+    one_step, horizons = errors or (None, None)
     figures = {
         "world": world.name,
         "behaviour": behaviour,
@@ -101,20 +123,43 @@ def compare_envs(
         "seed": seed,
         **{kind: _figures(played[kind], judged[kind]) for kind in played},
         "drift": event_drift(judged["real"].rates, judged["dream"].rates),
-        "parted_at": _parted_at(played["real"], played["dream"]),
+        "parted_at": _parted_at(likeness),
         "mean_doubt": float(played["dream"].doubt.mean()),
+        "one_step": one_step and one_step.to_json(),
+        "horizons": horizons and horizons.to_json(),
     }
+    figures = _without_nan(figures)
+    reels = {kind: _reel(kind, play) for kind, play in played.items()}
     out.mkdir(parents=True, exist_ok=True)
     film, metrics = out / f"{world.name}.gif", out / "metrics.json"
-    metrics.write_text(json.dumps(_without_nan(figures), indent=1) + "\n")
+    metrics.write_text(json.dumps(figures, indent=1) + "\n")
     write_film(
         film,
-        *(_reel(kind, play) for kind, play in played.items()),
+        *reels.values(),
         caption=f"{world.id_suffix}: one player ({behaviour}) in both, seed {seed}",
         fps=world.fps,
         scale=scale,
     )
-    return film, metrics
+    match = Match(
+        figures=figures,
+        reels=reels,
+        broken={kind: _broken(world, play) for kind, play in played.items()},
+        laws=make_referee(world.name).laws,
+        likeness=likeness,
+        alike=ALIKE,
+    )
+    report = out / "report.html"
+    write_report(report, world, match, card=card, command=command)
+    return film, metrics, report
+
+
+def _behaviour(world: World, name: str | None) -> str:
+    name = name or next(iter(world.behaviours))
+    if name not in world.behaviours:
+        raise ValueError(
+            f"{world.name} has no behaviour {name!r}; it has {', '.join(world.behaviours)}"
+        )
+    return name
 
 
 def _figures(play: Rollout, judged: Judged) -> dict[str, Any]:
@@ -126,8 +171,14 @@ def _figures(play: Rollout, judged: Judged) -> dict[str, Any]:
     }
 
 
-def _parted_at(real: Rollout, dream: Rollout) -> int | None:
-    unlike = psnr(dream.frames[:, 0], real.frames[:, 0]) < ALIKE
+def _broken(world: World, play: Rollout) -> dict[str, np.ndarray]:
+    """By law, (T,) bool: the step of row 0 broke it, and did not only begin an episode."""
+    verdicts = make_referee(world.name).watch(play)
+    return {law: verdict.broken[:, 0] & ~play.first[1:, 0] for law, verdict in verdicts.items()}
+
+
+def _parted_at(likeness: np.ndarray) -> int | None:
+    unlike = likeness < ALIKE
     return int(unlike.argmax()) if unlike.any() else None
 
 

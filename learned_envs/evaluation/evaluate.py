@@ -19,6 +19,7 @@ from learned_envs.evaluation.policies import compare_policies
 from learned_envs.evaluation.results import as_markdown, record_row, record_table
 from learned_envs.evaluation.rollouts import LawPair, Rollout, judge, pieces
 from learned_envs.evaluation.tables import error_table, law_table, policy_table, standing_table
+from learned_envs.evaluation.trust.report import measure_trust, trust_table
 from learned_envs.models.checkpoint import Checkpoint, load_checkpoint
 from learned_envs.models.dreaming import dream_frames, reconstruction
 from learned_envs.models.world_model import WorldModel
@@ -39,6 +40,7 @@ def evaluate(
     rows: int = 64,
     seed: int = 900_000,
     policies: int = 0,
+    trust: bool = False,
     out: Path | None = None,
     docs: Path | None = None,
     card: bool = False,
@@ -50,11 +52,12 @@ def evaluate(
         world: What is dreamed.
         weights: As `gym.make("Dream-v0", weights=...)` takes them; the packaged ones if None.
         rollouts: Free rollouts: half under the world's first behaviour, half under all by weight;
-            with 0 only the policies are ranked.
+            with 0 only what else is asked for is measured.
         steps: Length of each.
         rows: Games that errors are measured on, 16 single steps and 2 windows each.
         seed: First seed; row i of a batch is seeded with seed + i.
         policies: Also rank the ladder of policies by so many episodes each in both worlds.
+        trust: Also measure the trust report.
         out: Write the figures to this JSON file.
         docs: Also write into this docs folder's results: the tables, if the weights are packaged
             ones, and for any weights their row in the world's standing.
@@ -87,6 +90,10 @@ def evaluate(
         scores = compare_policies(world, weights, seed=seed, episodes=policies, progress=print)
         figures["policies"] = scores.to_json()
         tables.append(policy_table(world, scores, command))
+    if trust:
+        report = measure_trust(world, weights, loaded.model, seed=seed + 2000, progress=print)
+        figures["trust"] = report.to_json()
+        tables.append(trust_table(world, report, command))
     for table in tables:
         print(as_markdown(table))
         if docs is not None and checkpoint == packaged(world.name):

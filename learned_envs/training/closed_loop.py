@@ -43,20 +43,23 @@ def closed_loop(
     resync: float,
     divergence: float,
     device: torch.device,
+    patience: int = 0,
     on_truth: float = 0.0,
     damaged: float = 0.0,
 ) -> Iterator[LoopStep]:
     """Yields the loss of each step of a window.
 
     A row continues from the model's own last prediction, until it is set back to the truth: with
-    probability `resync` at each step, when it is further than `divergence` from the truth, and at
-    the seams between episodes. With `resync` 1 this is teacher forcing.
+    probability `resync` at each step, when it has been further than `divergence` from the truth for
+    more than `patience` steps, and at the seams between episodes. With `resync` 1 this is teacher
+    forcing.
 
     Args:
         model: What is trained; the loop reads its parameters anew at every step.
         window: What really happened.
         resync: Probability, in [0, 1].
         divergence: Largest distance from the truth, as `_distance` measures it.
+        patience: Steps that a row may be further away, to learn to come back.
         device: Where the model is.
         on_truth: Share of the rows that go back to the truth at every step.
         damaged: Share of the rows, the first of those on the truth, in whose contexts faults are
@@ -65,15 +68,17 @@ def closed_loop(
     truth = _Truth(model, window, device)
     state = truth.state(0, np.arange(truth.rows))
     faulty = np.arange(round(damaged * truth.rows))
-    age = np.zeros(truth.rows)
+    age, astray = np.zeros(truth.rows), np.zeros(truth.rows)
     for t in range(truth.steps):
         previous, target = truth.latent(t), truth.latent(t + 1)
         distance = _distance(state["latents"][:, -1], previous).cpu().numpy()
         back = (torch.rand(truth.rows) < resync).numpy()
         back[: round(on_truth * truth.rows)] = True
-        back |= ~truth.usable(t - 1) | ~(distance < divergence)
+        astray = np.where(distance < divergence, 0, astray + 1)
+        back |= ~truth.usable(t - 1) | (astray > patience) | ~np.isfinite(distance)
         if len(rows := np.flatnonzero(back)):
             state = _replace(state, truth.state(t, rows), rows)
+            astray[rows] = 0
         if len(faulty):
             state = _replace(state, truth.damaged_state(t, faulty), faulty)
         age = np.where(back, 0, age + 1)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _DIFFERENT = 0.012  # three levels of a byte
-_MOST_CRUMBS = 0.4  # share of the places that differ
+_MOST_CRUMBS = 0.5  # share of the places that differ: beyond it, which moment is now is open
 _FAINTEST = 0.2
 
 
@@ -48,7 +48,7 @@ def plant_damage(context: Tensor, other: Tensor) -> Tensor:
 def _crumbs(newest: Tensor, other: Tensor) -> Tensor:
     """Some of the places (B, 1, h, w) where the latents (B, C, h, w) differ."""
     different = (other - newest).abs().amax(1, keepdim=True) > _DIFFERENT
-    share = _MOST_CRUMBS * torch.rand(len(newest), 1, 1, 1, device=newest.device) ** 2
+    share = _MOST_CRUMBS * torch.rand(len(newest), 1, 1, 1, device=newest.device)
     return different & (torch.rand_like(newest[:, :1]) < share)
 
 

@@ -72,7 +72,7 @@ LADDER = {
     "random": STYLES["random"],
 }
 ODD_START_RATE = 0.65
-LOST_START_RATE = 0.08
+LOST_START_RATE = 0.25
 _MAX_LAG = 16
 
 
@@ -221,7 +221,7 @@ def small_recipe() -> Recipe:
     """About ninety minutes on two cores with AMX."""
     from learned_envs.training.recipe import Recipe
 
-    return Recipe(steps=30_000)
+    return Recipe(steps=30_000, decay=0.6)
 
 
 def seed() -> WorldModelConfig:
@@ -263,6 +263,7 @@ WORLD = World(
     real_vector="sims.breakout:BreakoutVectorEnv",
     behaviours=WEIGHTS,
     ladder=tuple(LADDER),
+    keys={"left": LEFT, "a": LEFT, "right": RIGHT, "d": RIGHT},
     make_behaviour=make_behaviour,
     reset_options=reset_options,
     events=events,

@@ -50,6 +50,9 @@ class World:
         behaviours: Scripted players by name, with their weights in recordings.
         ladder: Policies of different skill, near-equals among them, to be ranked in both worlds;
             the last acts at random. `make_behaviour` knows them.
+        keys: The action that a person sends while a key is held, by the key's name in pygame
+            (`left`, `a`); of several keys the one pressed last counts, and the window's own keys
+            give way to them. Empty where a person plays with a pointer.
         make_behaviour: Players for rows; row i plays `names[i]`, seeded with `seeds[i]`.
         reset_options: Options of `reset` that a behaviour's episodes begin with, or None.
         events: Counts the named events of a recorded episode.
@@ -72,6 +75,7 @@ class World:
     reset_options: Callable[[str, np.random.Generator], dict[str, Any] | None]
     events: Callable[[Episode], dict[str, int]]
     ladder: tuple[str, ...] = ()
+    keys: Mapping[str, Any] = field(default_factory=dict)
     presets: Mapping[str, Callable[[], WorldModelConfig]] = field(default_factory=dict)
     recipes: Mapping[str, Callable[[], Recipe]] = field(default_factory=dict)
 

@@ -1,0 +1,1 @@
+"""How far a dream can be trusted, measured without knowing what the world is about."""

@@ -1,0 +1,65 @@
+"""What a person's hands send. A world that is played with a pointer will have hands of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from learned_envs.worlds import World
+
+
+class Hands:
+    """Keys held on a keyboard, as an action of a world.
+
+    Args:
+        world: Names its keys and its idle action.
+    """
+
+    def __init__(self, world: World):
+        self._world = world
+        self._held: list[str] = []
+
+    @property
+    def action(self) -> Any:
+        """Of the key pressed last among those held; the idle action without one."""
+        return self._world.keys[self._held[-1]] if self._held else self._world.idle_action
+
+    def press(self, key: str) -> bool:
+        """Holds a key down, by its name in pygame; False if it is none of the world's."""
+        if key not in self._world.keys:
+            return False
+        self.release(key)
+        self._held.append(key)
+        return True
+
+    def release(self, key: str) -> bool:
+        """Lets a key go; False if it was not held."""
+        if key not in self._held:
+            return False
+        self._held.remove(key)
+        return True
+
+    def let_go(self) -> None:
+        """Lets all keys go: a window without the focus does not hear of it."""
+        self._held.clear()
+
+
+def key_hint(world: World) -> str:
+    """One line that says which keys play, empty if none do: `Play with  Left or A: left`."""
+    by_action: dict[str, list[str]] = {}
+    for key, action in world.keys.items():
+        by_action.setdefault(action_name(world, action), []).append(key_name(key))
+    keys = "     ".join(f"{' or '.join(keys)}: {name}" for name, keys in by_action.items())
+    return f"Play with     {keys}" if keys else ""
+
+
+def key_name(key: str) -> str:
+    """A key as it is written on a keyboard: `Space`, `Esc`, `A`."""
+    return "Esc" if key == "escape" else key.capitalize()
+
+
+def action_name(world: World, action: Any) -> str:
+    """An action in words: its name, or its numbers where actions are vectors."""
+    if getattr(action, "shape", ()) == () and not isinstance(action, (tuple, list)):
+        return world.action_names[int(action)]
+    pairs = zip(world.action_names, action, strict=True)
+    return " ".join(f"{name} {float(value):.2g}" for name, value in pairs)
