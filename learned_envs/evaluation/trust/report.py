@@ -148,9 +148,10 @@ def kinds(world: World, actions: np.ndarray) -> np.ndarray:
     """What kind each action (N, ...) is: (N,) int64; idle or not where they are continuous."""
     space = world.action_space
     if isinstance(space, gym.spaces.Discrete):
-        return np.asarray(actions - int(space.start), np.int64)
+        return actions.astype(np.int64) - int(space.start)
     idle = np.broadcast_to(world.idle_action, actions.shape)
-    return (abs(actions - idle) > 1e-3).reshape(len(actions), -1).any(1).astype(np.int64)
+    acting = (abs(actions - idle) > 1e-3).reshape(len(actions), -1).any(1)
+    return np.asarray(acting, np.int64)
 
 
 def _action_figures(
