@@ -33,6 +33,7 @@ class Origin:
         preset: Name of the world's preset that it is of, if it is of one.
         recordings: What it was trained on: a recording's folder, or `sim`.
         init_from: The weights it began from, or None for random ones.
+        rows_before: Rows that those weights were trained on, as far as their settings tell.
     """
 
     recipe: Recipe
@@ -40,6 +41,7 @@ class Origin:
     preset: str | None = None
     recordings: str = "sim"
     init_from: str | None = None
+    rows_before: int = 0
 
 
 def pack(
@@ -47,15 +49,15 @@ def pack(
 ) -> Path:
     """Fills the doubt table, collects starts and writes the checkpoint with its model card.
 
-    Its settings keep under `trained` the `preset`, the `rows` it was trained on and, `of` how many,
-    the rows in the preset's whole training.
+    Its settings keep under `trained` the `preset`, the `rows` it was trained on, those of the weights
+    it began from included, and, `of` how many, the rows in the preset's whole training.
     """
     model = deepcopy(model).to("cpu").eval()
     model.surprises.copy_(measure_surprises(model, held_out))
     whole = world.recipes[origin.preset]() if origin.preset else origin.recipe
     trained = {
         "preset": origin.preset,
-        "rows": origin.steps * origin.recipe.batch,
+        "rows": origin.rows_before + origin.steps * origin.recipe.batch,
         "of": whole.steps * whole.batch,
     }
     save_checkpoint(

@@ -89,25 +89,30 @@ def train_preset(
     _claim(folder, settings | {"recordings": recordings, "init_from": init_from})
     _keep_freed_memory()
     torch.manual_seed(recipe.seed)
-    model = config.build()
+    model, before = config.build(), 0
     if init_from is not None:
-        model = _initial(resolve(init_from, world.name), config)
+        model, before = _initial(resolve(init_from, world.name), config)
     windows, held_out = (simulated if recordings == "sim" else recorded)(world, recipe, recordings)
-    origin = Origin(recipe=recipe, preset=preset, recordings=recordings, init_from=init_from)
+    origin = Origin(
+        recipe=recipe, preset=preset, recordings=recordings, init_from=init_from, rows_before=before
+    )
     return train(
         world, model, origin, folder,
         windows=windows, held_out=held_out, minutes=minutes, device=device,
     )  # fmt: skip
 
 
-def _initial(folder: Path, config: WorldModelConfig) -> WorldModel:
-    model = load_checkpoint(folder).model
+def _initial(folder: Path, config: WorldModelConfig) -> tuple[WorldModel, int]:
+    """A checkpoint's model, ready for training, and the rows that it was trained on."""
+    checkpoint = load_checkpoint(folder)
+    model = checkpoint.model
     if model.config != config:
         raise ValueError(
             f"{folder} holds a model of another configuration than the one to be trained: "
             "begin from weights of the same preset, or from none"
         )
-    return model.requires_grad_(True)
+    rows = checkpoint.settings.get("trained", {}).get("rows", 0)
+    return model.requires_grad_(True), rows
 
 
 def _keep_freed_memory() -> None:
