@@ -49,8 +49,8 @@ def pack(
 ) -> Path:
     """Fills the doubt table, collects starts and writes the checkpoint with its model card.
 
-    Its settings keep under `trained` the `preset`, the `rows` it was trained on, those of the weights
-    it began from included, and, `of` how many, the rows in the preset's whole training.
+    Its settings keep under `trained` the `preset`, the `rows` it was trained on (with those of the
+    weights it began from) and, `of` how many, the rows in the preset's whole training.
     """
     model = deepcopy(model).to("cpu").eval()
     model.surprises.copy_(measure_surprises(model, held_out))
