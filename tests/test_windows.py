@@ -192,8 +192,13 @@ def test_live_windows_follow_each_other_without_a_gap() -> None:
 def test_the_step_between_two_live_episodes_is_not_valid_and_the_next_frame_is_first() -> None:
     one, two = taken(live(max_episode_steps=4), 2)
     first = np.concatenate([one.first, two.first[:, 1:]], 1)
-    expected = np.arange(13) % 5 == 0  # four steps, then the seam
-    assert (first == expected).all()
+    terminated = np.concatenate([one.terminated, two.terminated], 1)
+    steps, ended = np.zeros(4, int), np.zeros(4, bool)
+    for t in range(12):
+        np.testing.assert_array_equal(first[:, t + 1], ended)
+        steps = np.where(ended, 0, steps + 1)
+        ended = ~ended & (terminated[:, t] | (steps == 4))
+    assert first[:, 0].all()
     np.testing.assert_array_equal(one.valid, ~one.first[:, 1:])
 
 

@@ -25,6 +25,10 @@ place is extrapolated; half a frame's fall."""
 OUT_OF_SIGHT = 63.5
 """A ball whose middle is below this shows less than half of itself."""
 
+UNSEEN_AT_START = 3
+"""Steps after which a ball that an episode begins without showing has been lost: it is less than a
+pixel above the line and falls by half a pixel a step or more."""
+
 LAUNCH = np.array(sim.BALL_START)
 _WALLS = np.array([(sim.LEFT_WALL, sim.TOP_WALL), (sim.RIGHT_WALL, np.inf)])
 _UNKNOWN = np.full(2, np.nan)
@@ -43,7 +47,8 @@ class Step:
         astray: It was not where the rules put it.
         after_paddle: The prediction was about a bounce off the paddle.
         after_brick: The prediction was about the reflection off a brick.
-        may_be_lost: It may have fallen below the line.
+        may_be_lost: It may have fallen below the line, as a ball may that an episode begins without
+            showing.
         must_be_lost: It must have fallen below the line.
         relaunched: A ball that may have been lost is back at the start.
         returned: It came down, and went up again from the lower part of the field.
@@ -84,6 +89,7 @@ class Flight:
         self._either_way = np.zeros((count, 2), bool)  # it may have turned or not
         self._cause = np.full(count, _FREE)
         self._was_falling = np.zeros(count, bool)
+        self._unseen_for = np.where(np.isnan(ball[:, 0]), 0, UNSEEN_AT_START)
 
     def step(
         self, seen: np.ndarray, paddle: np.ndarray, broke: np.ndarray, begins: np.ndarray
@@ -100,12 +106,14 @@ class Flight:
         velocity = self._velocity(seen)
         free = before + velocity
         must_be_lost = free[:, 1] > sim.LOST_BELOW + LOST_TOLERANCE
+        below = self._unseen_for < UNSEEN_AT_START
         hidden = (free[:, 1] > OUT_OF_SIGHT - POSITION_TOLERANCE) & ~must_be_lost
+        hidden |= self._unseen_for < UNSEEN_AT_START - 1
         measured = ~np.isnan(seen[:, 0]) & (~hidden | (seen[:, 1] <= OUT_OF_SIGHT))
         expected = np.clip(free, *_WALLS)
         bounced, must_bounce = _bounces(free, velocity, expected[:, 0], seen[:, 1], paddle)
         expected[bounced | must_bounce, 1] = sim.PADDLE_Y - 2
-        may_be_lost = free[:, 1] > sim.LOST_BELOW - LOST_TOLERANCE
+        may_be_lost = below | (free[:, 1] > sim.LOST_BELOW - LOST_TOLERANCE)
         at_start = (abs(seen - LAUNCH) <= POSITION_TOLERANCE).all(1)
         relaunched = may_be_lost & at_start
         followed = measured & ~relaunched & ~begins & ~np.isnan(free).any(1)
@@ -133,6 +141,9 @@ class Flight:
         self._turn(velocity, free, paddle, bounced & followed, broke & speed_tested, moved)
         self._forget(~measured & ~hidden | begins)
         self._launch(relaunched & ~begins)
+        still = np.isnan(seen[:, 0]) & ~relaunched
+        count = np.where(begins, 0, np.minimum(self._unseen_for + 1, UNSEEN_AT_START))
+        self._unseen_for = np.where(still, count, UNSEEN_AT_START)
         return outcome
 
     def _velocity(self, seen: np.ndarray) -> np.ndarray:

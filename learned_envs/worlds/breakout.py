@@ -164,8 +164,8 @@ def make_behaviour(names: Sequence[str], seeds: Sequence[int]) -> Players:
 def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any] | None:
     """Begins two episodes in three mid-game: odd walls, few lives, a ball anywhere or just lost.
 
-    The lost ball is one that no frame shows: a dream that mislays its ball learns from it to launch
-    the next one.
+    The lost ball is one that no frame shows, for one to three steps: a dream that mislays its ball
+    learns from it to launch the next one.
     """
     if random.random() > ODD_START_RATE:
         return None
@@ -174,14 +174,13 @@ def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any]
     if random.random() < 0.3:
         bricks[:, random.permutation(12)[: random.integers(1, 11)]] = False
     bricks[random.integers(6), random.integers(12)] = True
-    up = random.random() < 0.5
-    y = random.uniform(4.0, 54.0)
+    y, vy = random.uniform(4.0, 54.0), random.choice([-0.92, 0.92])
     if random.random() < LOST_START_RATE:
-        up, y = False, random.uniform(65.1, 66.0)
+        y, vy = random.uniform(65.0, 66.0), random.uniform(0.5, 0.92)
     return {
         "bricks": bricks,
         "ball": (random.uniform(2.0, 61.0), y),
-        "velocity": (random.uniform(-1.2, 1.2), -0.92 if up else 0.92),
+        "velocity": (random.uniform(-1.2, 1.2), vy),
         "lives": int(random.integers(1, 4)),
         "paddle": random.uniform(2.0, 50.0),
     }
