@@ -18,6 +18,7 @@ import torch
 from learned_envs.data.store import EpisodeStore
 from learned_envs.data.window import Window
 from learned_envs.data.windows import StoreWindows
+from learned_envs.disk import full_disk_says, replace_file
 from learned_envs.dream.weights import resolve
 from learned_envs.models.checkpoint import load_checkpoint
 from learned_envs.models.codecs.autoencoder import Autoencoder
@@ -77,6 +78,7 @@ def train_preset(
 
     Raises:
         ValueError: If there is no such preset, or `folder` holds a run with other settings.
+        OSError: If the disk is full; what was reached is kept.
     """
     if preset not in world.presets:
         raise ValueError(
@@ -96,10 +98,14 @@ def train_preset(
     origin = Origin(
         recipe=recipe, preset=preset, recordings=recordings, init_from=init_from, rows_before=before
     )
-    return train(
-        world, model, origin, folder,
-        windows=windows, held_out=held_out, minutes=minutes, device=device,
-    )  # fmt: skip
+    with full_disk_says(
+        f"no space is left for {folder}. What was reached is kept: free some space and run the "
+        "same command again to go on"
+    ):
+        return train(
+            world, model, origin, folder,
+            windows=windows, held_out=held_out, minutes=minutes, device=device,
+        )  # fmt: skip
 
 
 def _initial(folder: Path, config: WorldModelConfig) -> tuple[WorldModel, int]:
@@ -126,17 +132,23 @@ def _keep_freed_memory() -> None:
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
     """Writes a run's settings to its folder, or checks them against those it was begun with."""
     path = folder / "run.json"
-    if path.exists():
-        begun = json.loads(path.read_text())
-        differing = [k for k, v in json.loads(json.dumps(settings)).items() if begun.get(k) != v]
-        if differing:
-            raise ValueError(
-                f"{folder} holds a run with another {' and '.join(differing)}: "
-                "give another --out, or the settings it was begun with"
-            )
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(path, (json.dumps(settings, indent=1) + "\n").encode())
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(settings, indent=1) + "\n")
+    try:
+        begun = dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}): delete it if the run was begun with these settings, or "
+            "give another --out"
+        ) from error
+    differing = [k for k, v in json.loads(json.dumps(settings)).items() if begun.get(k) != v]
+    if differing:
+        raise ValueError(
+            f"{folder} holds a run with another {' and '.join(differing)}: "
+            "give another --out, or the settings it was begun with"
+        )
 
 
 def train(

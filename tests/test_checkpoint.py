@@ -1,12 +1,26 @@
+import hashlib
 import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from tiny_dream import save_tiny, tiny_config, tiny_model, tiny_starts
+from tiny_faults import flipped
 
-from learned_envs.models import checkpoint as module
 from learned_envs.models.checkpoint import CheckpointError, Starts, load_checkpoint, save_checkpoint
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A checkpoint, not to be changed."""
+    folder = tmp_path_factory.mktemp("whole") / "weights"
+    return save_tiny(folder, world="breakout", settings={"fps": 15})
 
 
 @pytest.fixture
@@ -15,14 +29,18 @@ def folder(tmp_path):
 
 
 def rewrite_config(folder, **changes):
+    """Edits the configuration, as a person who removes its checksums."""
     path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    described = {**json.loads(path.read_text()), **changes}
+    del described["sha256"]
+    path.write_text(json.dumps(described))
 
 
 def rewrite_weights(folder, change):
     tensors = load_file(folder / "model.safetensors")
     change(tensors)
     save_file(tensors, folder / "model.safetensors")
+    rewrite_config(folder)
 
 
 def test_what_is_saved_comes_back(tmp_path):
@@ -61,18 +79,6 @@ def test_saving_replaces_what_stands_there(folder):
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
-def test_a_failed_save_leaves_the_old_checkpoint_whole(folder, monkeypatch):
-    def full_disk(*args, **kwargs):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "save_file", full_disk)
-        with pytest.raises(OSError, match="No space left"):
-            save_tiny(folder, world="other")
-    assert load_checkpoint(folder).world == "breakout"
-    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-
-
 def test_a_model_that_holds_nan_is_not_saved(tmp_path):
     model = tiny_model()
     with torch.no_grad():
@@ -104,19 +110,89 @@ def test_a_missing_file_is_named(folder, name):
         load_checkpoint(folder)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "starts.safetensors"])
-def test_a_truncated_file_is_named(folder, name):
+FILES = ["config.json", "model.safetensors", "starts.safetensors"]
+
+
+def damaged(whole, name, content):
+    """The message about a copy of a checkpoint in which a file holds other bytes."""
+    with tempfile.TemporaryDirectory() as there:
+        folder = shutil.copytree(whole, Path(there) / "weights")
+        (folder / name).write_bytes(content)
+        with pytest.raises(CheckpointError, match=re.escape(name)) as error:
+            load_checkpoint(folder)
+    return str(error.value)
+
+
+@settings(deadline=None, max_examples=40)
+@given(data=st.data(), name=st.sampled_from(FILES))
+def test_a_file_cut_at_any_length_is_named_with_a_remedy(whole, data, name):
+    content = (whole / name).read_bytes()
+    length = data.draw(st.integers(0, len(content) - 2))  # the last of config.json ends its line
+    assert "opy the " in damaged(whole, name, content[:length])
+
+
+@settings(deadline=None, max_examples=80)
+@given(data=st.data(), name=st.sampled_from(FILES))
+def test_a_flipped_bit_is_noticed_and_its_file_named(whole, data, name):
+    content = (whole / name).read_bytes()
+    bit = data.draw(st.integers(0, 8 * len(content) - 1))
+    damaged(whole, name, flipped(content, bit))
+
+
+@pytest.mark.parametrize("name", FILES[1:])
+def test_without_checksums_a_truncated_file_is_named(folder, name):
+    rewrite_config(folder)
     path = folder / name
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(CheckpointError, match=f"{name} is truncated"):
         load_checkpoint(folder)
 
 
-def test_a_truncated_configuration_is_named(folder):
-    path = folder / "config.json"
-    path.write_text(path.read_text()[:-10])
-    with pytest.raises(CheckpointError, match=r"config\.json is not readable JSON"):
+def test_a_file_of_another_checkpoint_is_noticed(folder, tmp_path):
+    model = tiny_model()
+    torch.nn.init.zeros_(model.dynamics.stem.bias)
+    other = save_tiny(tmp_path / "other", model)
+    shutil.copy(other / "model.safetensors", folder)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is .*of another checkpoint"):
         load_checkpoint(folder)
+
+
+def test_checksums_are_those_of_sha256sum(folder):
+    found = json.loads((folder / "config.json").read_text())["sha256"]
+    for name in FILES[1:]:
+        assert found[name] == hashlib.sha256((folder / name).read_bytes()).hexdigest()
+
+
+def test_an_edited_configuration_says_how_to_keep_the_edit(folder):
+    path = folder / "config.json"
+    path.write_text(path.read_text().replace('"fps": 15', '"fps": 30'))
+    with pytest.raises(CheckpointError, match="edited on purpose, remove its entry `sha256`"):
+        load_checkpoint(folder)
+    rewrite_config(folder)
+    assert load_checkpoint(folder).settings == {"fps": 30}
+
+
+@pytest.mark.parametrize("world", ["../other", "a/b", "/etc", 3])
+def test_a_world_that_is_no_name_is_refused(folder, world):
+    rewrite_config(folder, world=world)
+    with pytest.raises(CheckpointError, match="`world` .* must be a name"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"image_size": [-4, 16]}, {"image_size": "big"}, {"actions": 3}, {"heads": {"kind": []}}],
+)
+def test_a_configuration_that_cannot_be_built_is_named(folder, change):
+    model = json.loads((folder / "config.json").read_text())["model"]
+    rewrite_config(folder, model={**model, **change})
+    with pytest.raises(CheckpointError, match=r"config\.json: "):
+        load_checkpoint(folder)
+
+
+def test_a_model_card_in_another_encoding_is_shown_as_well_as_can_be(folder):
+    (folder / "README.md").write_bytes(b"caf\xe9")
+    assert load_checkpoint(folder).card == "caf\ufffd"
 
 
 def test_a_foreign_configuration_is_named(folder):
@@ -168,5 +244,6 @@ def test_weights_that_hold_nan_are_named(folder):
 def test_starts_of_another_size_are_named(folder):
     frames = torch.zeros(2, 4, 8, 8, 3, dtype=torch.uint8)
     save_file({"frames": frames, "actions": torch.zeros(2, 3)}, folder / "starts.safetensors")
+    rewrite_config(folder)
     with pytest.raises(CheckpointError, match=r"starts\.safetensors: `frames` has shape \(2, 4, 8"):
         load_checkpoint(folder)

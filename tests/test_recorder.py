@@ -8,14 +8,17 @@ import os
 import signal
 import time
 from collections import Counter
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tiny_world import BEHAVIOURS, tiny_world
 
 from learned_envs.data import Episode, EpisodeAttributes, EpisodeStore
+from learned_envs.recording import recorder
 from learned_envs.recording.recorder import WorkerError, record
 from learned_envs.recording.takes import planned_takes, record_take
 
@@ -87,6 +90,7 @@ def test_plans_of_different_seeds_share_no_take() -> None:
         ({"episodes": 0}, r"`episodes` \(=0\)"),
         ({"episodes": 1, "seed": -1}, r"`seed` \(=-1\)"),
         ({"episodes": 1, "workers": -1}, r"`workers` \(=-1\)"),
+        ({"episodes": 1, "patience": 0}, r"`patience` \(=0\)"),
         ({"episodes": 1, "max_steps": 0}, r"`max_steps` \(=0\)"),
         ({"episodes": 1, "behaviours": {"brave": 1.0}}, r"no behaviours \['brave'\]"),
     ],
@@ -144,9 +148,30 @@ def test_a_full_disk_keeps_what_is_whole_and_says_what_to_do(
 
 
 def test_a_worker_that_dies_is_reported_and_the_rest_is_recorded(tmp_path: Path) -> None:
-    message = r"1 of 2 workers died: worker . with exit code -9 in tiny-down-000000000002\. 7 of 8"
-    with pytest.raises(WorkerError, match=message):
+    message = r"1 of 2 workers were lost: worker . died with exit code -9 in tiny-down-000000000002"
+    with pytest.raises(WorkerError, match=rf"{message}\. 7 of 8 .* Record again"):
         record_quietly(tmp_path, 8, workers=2, env="DeadlyEnv")
+    assert len(EpisodeStore(tmp_path)) == 7
+    assert_whole(tmp_path)
+    assert record_quietly(tmp_path, 8) == 1
+
+
+def test_a_worker_that_hangs_is_stopped_and_reported_and_the_rest_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]  # stands still as long as somebody is at work
+
+    def patient(connections: list[Connection], timeout: float) -> list[object]:
+        if len(connections) > 1:
+            return wait(connections)
+        clock[0] += timeout
+        return []
+
+    monkeypatch.setattr(recorder, "wait", patient)
+    monkeypatch.setattr(recorder, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    message = r"worker . did not finish tiny-down-000000000002 within 30 s and was stopped\. 7 of 8"
+    with pytest.raises(WorkerError, match=rf"{message} .*larger `patience`"):
+        record(tiny_world("HangingEnv"), tmp_path, 8, workers=2, patience=30, progress=False)
     assert len(EpisodeStore(tmp_path)) == 7
     assert_whole(tmp_path)
     assert record_quietly(tmp_path, 8) == 1
@@ -176,22 +201,12 @@ def kill_when(process: BaseProcess, folder: Path, count: int) -> None:
     process.join()
 
 
-@pytest.fixture
-def recorders(monkeypatch: pytest.MonkeyPatch) -> multiprocessing.context.ForkServerContext:
-    """Starts processes in no time: they have all modules already."""
-    path = [os.path.dirname(__file__), os.getcwd(), os.environ.get("PYTHONPATH", "")]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "tiny_world", "learned_envs.recording.recorder"])
-    return context
-
-
 def test_a_recorder_killed_at_random_moments_leaves_whole_episodes_and_goes_on(
-    tmp_path: Path, recorders: multiprocessing.context.ForkServerContext
+    tmp_path: Path, forkserver: multiprocessing.context.ForkServerContext
 ) -> None:
     random, folder, kills = np.random.default_rng(0), tmp_path / "out", 0
     while True:
-        process = recorders.Process(target=record_quietly, args=(folder, 40))
+        process = forkserver.Process(target=record_quietly, args=(folder, 40))
         process.start()
         kill_when(process, folder, entries(folder) + int(random.integers(1, 60)))
         if process.exitcode == 0:

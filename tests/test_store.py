@@ -4,8 +4,10 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_faults import flipped
 
 from learned_envs.data import Episode, EpisodeAttributes, EpisodeStore, EpisodeWriter
 
@@ -251,25 +254,62 @@ def test_a_missing_array_is_named(folder: Path, array: str) -> None:
         list(EpisodeStore(folder))
 
 
-@settings(deadline=None, max_examples=40)
+def all_files(folder: Path) -> dict[str, Path]:
+    root = only_episode(folder)
+    return {str(p.relative_to(root)): p for p in root.rglob("*") if p.is_file()}
+
+
+def changed_copy(written: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
+    """A copy of the recording in which one file of the episode is another."""
+    folder = shutil.copytree(written, Path(tempfile.mkdtemp()) / "recordings")
+    path = all_files(folder)[name]
+    path.write_bytes(change(path.read_bytes()))
+    return folder
+
+
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
-def test_a_flipped_bit_is_noticed_and_its_array_named(written: Path, data: st.DataObject) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = shutil.copytree(written, Path(name) / "recordings")
-        files = data_files(folder)
-        file = data.draw(st.sampled_from(sorted(files)))
-        content = bytearray(files[file].read_bytes())
-        content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-        files[file].write_bytes(content)
-        with pytest.raises(ValueError, match=rf"p000\.zarr/{file.split('/')[0]} is truncated or"):
-            list(EpisodeStore(folder))
+def test_a_file_cut_at_any_length_is_noticed_and_named(written: Path, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(all_files(written))))
+    length = data.draw(st.integers(0, all_files(written)[name].stat().st_size - 1))
+    folder = changed_copy(written, name, lambda content: content[:length])
+    with pytest.raises(ValueError, match=rf"p000\.zarr/{name} is truncated or damaged"):
+        list(EpisodeStore(folder))
+    shutil.rmtree(folder)
+
+
+@settings(deadline=None, max_examples=100)
+@given(data=st.data())
+def test_a_flipped_bit_is_noticed_and_named_or_changes_nothing(
+    written: Path, data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from(sorted(all_files(written))))
+    bit = data.draw(st.integers(0, 8 * all_files(written)[name].stat().st_size - 1))
+    folder = changed_copy(written, name, lambda content: flipped(content, bit))
+    try:
+        (found,) = EpisodeStore(folder)
+    except ValueError as error:
+        assert re.search(
+            rf"p000\.zarr/{name} (is truncated or damaged|has episode schema)", str(error)
+        )
+    else:  # what Zarr says of the group besides our attributes is of no use to us
+        assert name == "zarr.json"
+        assert_same(found, make_episode(40))
+    shutil.rmtree(folder)
+
+
+def test_an_episode_of_before_there_were_checksums_is_read(folder: Path) -> None:
+    path = only_episode(folder) / "zarr.json"
+    header = json.loads(path.read_text())
+    del header["attributes"]["checksum"], header["attributes"]["checksums"]
+    path.write_text(json.dumps(header))
+    (found,) = EpisodeStore(folder)
+    assert_same(found, make_episode(40))
 
 
 def test_a_flipped_bit_is_noticed_when_frames_are_read_lazily(folder: Path) -> None:
     path = data_files(folder)["observation/c/0/0/0/0"]
-    content = bytearray(path.read_bytes())
-    content[100] ^= 1
-    path.write_bytes(content)
+    path.write_bytes(flipped(path.read_bytes(), 800))
     store = EpisodeStore(folder)
     frames = store.read(store.names()[0], lazy=True).observation
     with pytest.raises(ValueError, match=r"p000\.zarr/observation is truncated or damaged"):

@@ -18,8 +18,11 @@ from tiny_training import (
     Spy,
     assert_equal,
     endless,
+    parameters,
     play,
+    recipe,
     tiny_model,
+    trained,
 )
 from torch import Tensor, nn
 
@@ -30,22 +33,6 @@ from learned_envs.training.closed_loop import closed_loop
 from learned_envs.training.recipe import Recipe
 from learned_envs.training.rounds import DivergedError
 from learned_envs.training.trainer import dynamics_trainer
-
-
-def recipe(**changes) -> Recipe:
-    few = dict(steps=12, round_steps=4, warmup=2, learning_rate=3e-3, batch=8, window=4)
-    return Recipe(**few | changes)
-
-
-def parameters(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in module.state_dict().items()}
-
-
-def trained(folder: Path, **changes):
-    """A run from where the folder stands to the recipe's end."""
-    run = dynamics_trainer(tiny_model(), recipe(**changes), endless, folder)
-    assert run.run(progress=False)
-    return run
 
 
 @pytest.fixture(scope="module")

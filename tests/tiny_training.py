@@ -1,11 +1,12 @@
 """Windows of a world as small as can be, and a model that shows what training showed it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from learned_envs.data.window import Window
 from learned_envs.models.actions import DiscreteActions
@@ -16,6 +17,9 @@ from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
 from learned_envs.models.heads import HeadsConfig
 from learned_envs.models.world_model import WorldModel, WorldModelConfig
 from learned_envs.training.closed_loop import LoopStep, closed_loop
+from learned_envs.training.recipe import Recipe
+from learned_envs.training.rounds import Rounds
+from learned_envs.training.trainer import dynamics_trainer
 
 CPU = torch.device("cpu")
 CONTEXT, SIZE = 4, 16
@@ -139,3 +143,21 @@ def assert_equal(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():
         assert torch.equal(value, theirs[name]), name
+
+
+def recipe(**changes: Any) -> Recipe:
+    few: dict[str, Any] = dict(
+        steps=12, round_steps=4, warmup=2, learning_rate=3e-3, batch=8, window=4
+    )
+    return Recipe(**few | changes)
+
+
+def parameters(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def trained(folder: Path, **changes: Any) -> Rounds[WorldModel]:
+    """A run from where the folder stands to the recipe's end."""
+    run = dynamics_trainer(tiny_model(), recipe(**changes), endless, folder)
+    assert run.run(progress=False)
+    return run

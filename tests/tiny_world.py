@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import threading
 from typing import Any
 
 import gymnasium as gym
@@ -48,6 +49,17 @@ class DeadlyEnv(TinyEnv):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         if seed == 2:
             os.kill(os.getpid(), signal.SIGKILL)
+        return super().reset(seed=seed, options=options)
+
+
+class HangingEnv(TinyEnv):
+    """Never returns when it is reset with the seed 2."""
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        if seed == 2:
+            threading.Event().wait()
         return super().reset(seed=seed, options=options)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,22 +39,35 @@ class EpisodeHeader:
         steps: Number of steps.
         metadata: Names of its metadata arrays.
         sizes: Bytes of every other file of the episode, by path inside it.
+        checksums: CRC-32 of those files; empty for an episode of before there were any.
     """
 
     attributes: EpisodeAttributes
     steps: int
     metadata: tuple[str, ...]
     sizes: Mapping[str, int]
+    checksums: Mapping[str, int]
 
     def to_json(self) -> dict[str, Any]:
         """The Zarr attributes of the episode's group."""
         fields = dataclasses.asdict(self.attributes)
-        own = {"steps": self.steps, "metadata": self.metadata, "sizes": dict(self.sizes)}
-        return {"schema": SCHEMA, **fields, **own}
+        fields |= {"steps": self.steps, "metadata": self.metadata}
+        fields |= {"sizes": dict(self.sizes), "checksums": dict(self.checksums)}
+        fields = {"schema": SCHEMA, **fields}
+        return fields | {"checksum": _checksum(fields)}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> EpisodeHeader:
-        """Reads what `to_json` returned."""
+        """Reads what `to_json` returned.
+
+        Raises:
+            ValueError: If it is not as it was written, or names files outside of the episode.
+        """
+        own = _checksum({name: value for name, value in fields.items() if name != "checksum"})
+        if fields.get("checksum", own) != own:
+            raise ValueError("its attributes do not add up to their checksum")
+        if any(".." in path.split("/") for path in fields["sizes"]):
+            raise ValueError("it names files outside of the episode")
         names = [field.name for field in dataclasses.fields(EpisodeAttributes)]
         values = {name: fields[name] for name in names}
         values["action_names"] = tuple(values["action_names"])
@@ -62,7 +76,12 @@ class EpisodeHeader:
             steps=int(fields["steps"]),
             metadata=tuple(fields["metadata"]),
             sizes=dict(fields["sizes"]),
+            checksums=dict(fields.get("checksums", {})),
         )
+
+
+def _checksum(fields: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(fields, sort_keys=True).encode())
 
 
 class EpisodeFolder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -92,19 +93,22 @@ class EpisodeStore:
     def _fetched(self, name: str, *, lazy: bool) -> MemoryStore:
         """Fetches an episode's files at once, or, if lazy, all but the frames.
 
-        Sizes are compared, since Zarr reads a missing file as zeros.
+        Sizes are compared, since Zarr reads a missing file as zeros, and so are checksums.
         """
-        path, sizes, files = self.folder.path(name), self.headers[name].sizes, self.folder.files
-        later = {file for file in sizes if lazy and file.startswith(f"{FRAMES}/c/")}
-        now = {file: f"{path}/{file}" for file in sizes if file not in later}
+        path, header, files = self.folder.path(name), self.headers[name], self.folder.files
+        later = {file for file in header.sizes if lazy and file.startswith(f"{FRAMES}/c/")}
+        now = {file: f"{path}/{file}" for file in header.sizes if file not in later}
         contents = files.cat(list(now.values()), on_error="return")
-        for file, size in sizes.items():
+        for file, size in header.sizes.items():
             try:
                 found = files.size(f"{path}/{file}") if file in later else len(contents[now[file]])
             except (OSError, TypeError) as error:
                 raise damaged(f"{path}/{file}", "the file is missing") from error
             if found != size:
                 raise damaged(f"{path}/{file}", f"{found} bytes, expected {size}")
+        for file, checksum in header.checksums.items():
+            if file in now and zlib.crc32(contents[now[file]]) != checksum:
+                raise damaged(f"{path}/{file}", "its bytes do not add up to their checksum")
         return MemoryStore({f: cpu.Buffer.from_bytes(contents[now[f]]) for f in now})
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import time
 import uuid
+import zlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,9 +21,9 @@ from zarr.storage import MemoryStore
 
 from learned_envs.data.episode import MAX_FRAMES, Episode
 from learned_envs.data.folder import FRAMES, HEADER, STEP_ARRAYS, EpisodeFolder, EpisodeHeader
+from learned_envs.disk import full_disk_says, remove_abandoned
 
 CHUNK_FRAMES = 16
-_ABANDONED_SECONDS = 3600.0
 
 
 class EpisodeWriter:
@@ -47,7 +47,7 @@ class EpisodeWriter:
         """Names of the takes of which the folder holds all parts."""
         self.folder.files.makedirs(self.folder.root, exist_ok=True)
         if self.folder.is_local:
-            _remove_abandoned(Path(self.folder.root))
+            remove_abandoned(Path(self.folder.root), ".*.tmp")
 
     def write(self, episode: Episode) -> None:
         """Writes one episode, or one part; does nothing if the folder has it already.
@@ -71,17 +71,12 @@ class EpisodeWriter:
         if not self.folder.is_local:
             self._upload(path, files)
             return
-        try:
+        with full_disk_says(
+            f"no space is left for {self.folder.name}. The unfinished episode was removed and all "
+            "others are whole: free some space and record again with the same settings, and only "
+            "what is missing is recorded"
+        ):
             _write_whole(Path(path), files)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise OSError(
-                error.errno,
-                f"no space is left for {self.folder.name}. The unfinished episode was removed and "
-                "all others are whole: free some space and record again with the same settings, "
-                "and only what is missing is recorded",
-            ) from error
 
     def write_take(self, take: Episode) -> None:
         """Writes a whole take, cut into parts where it is long."""
@@ -117,6 +112,7 @@ async def _encoded(episode: Episode) -> dict[str, bytes]:
         steps=episode.steps,
         metadata=tuple(episode.metadata),
         sizes={path: len(content) for path, content in files.items()},
+        checksums={path: zlib.crc32(content) for path, content in files.items()},
     )
     await group.update_attributes(header.to_json())
     return files | {HEADER: buffers[HEADER].to_bytes()}
@@ -162,14 +158,3 @@ def _write_whole(path: Path, files: dict[str, bytes]) -> None:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Removes what a killed writer left behind an hour ago or earlier."""
-    for temporary in folder.glob(".*.tmp"):
-        try:
-            age = time.time() - temporary.stat().st_mtime
-        except FileNotFoundError:  # renamed by its writer in this moment
-            continue
-        if age > _ABANDONED_SECONDS:
-            shutil.rmtree(temporary, ignore_errors=True)

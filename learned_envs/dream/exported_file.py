@@ -14,10 +14,10 @@ base64.
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from learned_envs.models.dynamics.dynamics import NoiseSpec
 
 SCHEMA = 1
 SPEC, INIT, STARTS = "learned_envs", "learned_envs_init", "learned_envs_starts"
+_BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError)
 
 
 def pack(spec: DreamSpec, init: bytes, *, dtype: str) -> dict[str, str]:
@@ -102,7 +103,9 @@ def unpack(entries: Mapping[str, str], path: Path) -> tuple[DreamSpec, bytes]:
             start_actions=bank["actions"],
         )
         return spec, base64.b64decode(entries[INIT])
-    except (KeyError, TypeError, json.JSONDecodeError, binascii.Error, zipfile.BadZipFile) as error:
+    except CheckpointError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, OSError, *_BAD_ARCHIVE) as error:
         raise CheckpointError(
             f"{path} holds damaged metadata ({type(error).__name__}: {error}): export it again"
         ) from error

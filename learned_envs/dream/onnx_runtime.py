@@ -34,7 +34,10 @@ class OnnxRuntime(Runtime):
 
     def __init__(self, path: Path, device: str = "cpu"):
         self._path, self.device = Path(path), device
-        self._session = _session(self._path, self._path, device)
+        if not self._path.exists():
+            raise CheckpointError(f"{path} does not exist: give the path of an exported .onnx file")
+        # From its bytes, so that the graph cannot have ONNX Runtime read another file.
+        self._session = _session(self._path.read_bytes(), self._path, device)
         entries = self._session.get_modelmeta().custom_metadata_map
         self.spec, init = unpack(entries, self._path)
         self._init = _session(init, self._path, device)
@@ -85,7 +88,7 @@ class OnnxRuntime(Runtime):
         return np.array(array)
 
 
-def _session(graph: Path | bytes, path: Path, device: str) -> Any:
+def _session(graph: bytes, path: Path, device: str) -> Any:
     try:
         import onnxruntime
     except ImportError:
@@ -103,11 +106,8 @@ def _session(graph: Path | bytes, path: Path, device: str) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()  # one dial for both runtimes
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    if not path.exists():
-        raise CheckpointError(f"{path} does not exist: give the path of an exported .onnx file")
-    source = graph if isinstance(graph, bytes) else str(graph)
     try:
-        return onnxruntime.InferenceSession(source, options, providers=[provider])
+        return onnxruntime.InferenceSession(graph, options, providers=[provider])
     except Exception as error:  # ONNX Runtime's errors have no base class of their own
         raise CheckpointError(
             f"{path} is truncated or no ONNX graph that ONNX Runtime can play ({error}): export it "

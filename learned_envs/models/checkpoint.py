@@ -1,13 +1,16 @@
 """A checkpoint: a folder that holds a world model, its starts and its model card.
 
-    config.json          resolved configuration, world, schema version
+    config.json          resolved configuration, world, schema version, SHA-256 of the other two
     model.safetensors    parameters, stored in half precision unless asked otherwise
     starts.safetensors   recorded contexts that a dream may begin from
     README.md            the model card
 
-Nothing is ever unpickled: the files are JSON, safetensors and text.
+Nothing is ever unpickled: the files are JSON, safetensors and text. `docs/security.md` says what a
+checkpoint of unknown origin can do.
 """
 
+import glob
+import hashlib
 import json
 import os
 import shutil
@@ -18,9 +21,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
+from learned_envs.disk import full_disk_says, remove_abandoned, replace_folder
 from learned_envs.models.configuration import from_json, to_json
 from learned_envs.models.world_model import WorldModel, WorldModelConfig
 
@@ -28,6 +32,8 @@ SCHEMA = 1
 CONFIG, CARD = "config.json", "README.md"
 WEIGHTS, STARTS = "model.safetensors", "starts.safetensors"
 _ENTRIES = {"schema", "world", "settings", "model"}
+_CHECKSUMS = "sha256"
+_UNFIT = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 
 
 class CheckpointError(ValueError):
@@ -89,6 +95,7 @@ def save_checkpoint(
 
     Raises:
         ValueError: If a parameter is no finite number, or the starts do not fit the model.
+        OSError: If it cannot be written (a full disk, say); what stood there still does.
     """
     folder = Path(folder)
     _check_starts(starts, model.config, "`starts`")
@@ -107,28 +114,38 @@ def save_checkpoint(
             f"the model holds NaN, or values that {dtype} cannot, in {broken[:3]}: nothing was "
             "written; go back to an earlier state of the training, or give a wider `dtype`"
         )
-    bank = {"frames": starts.frames.contiguous(), "actions": starts.actions.contiguous()}
-    temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
+    files = {
+        WEIGHTS: save(stored),
+        STARTS: save(
+            {"frames": starts.frames.contiguous(), "actions": starts.actions.contiguous()}
+        ),
+        CARD: card.encode(),
+    }
+    described = json.loads(json.dumps(described))  # tuples become lists, as they will be read
+    described[_CHECKSUMS] = {
+        name: hashlib.sha256(files[name]).hexdigest() for name in (WEIGHTS, STARTS)
+    }
+    described[_CHECKSUMS][CONFIG] = _own_checksum(described)
+    files[CONFIG] = (json.dumps(described, indent=1) + "\n").encode()
+    with full_disk_says(
+        f"no space is left for {folder}. What stood there before is whole: free some space and "
+        "write it again (a training: run the same command again)"
+    ):
+        _write(folder, files)
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder.parent, f".{glob.escape(folder.name)}-*.tmp")
+    temporary = folder.with_name(f".{folder.name}-{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    temporary.mkdir()
     try:
-        (temporary / CONFIG).write_text(json.dumps(described, indent=1) + "\n")
-        save_file(stored, temporary / WEIGHTS)
-        save_file(bank, temporary / STARTS)
-        (temporary / CARD).write_text(card)
-        _replace(folder, temporary)
+        for name, content in files.items():
+            (temporary / name).write_bytes(content)
+        replace_folder(folder, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _replace(folder: Path, by: Path) -> None:
-    if not folder.exists():
-        os.replace(by, folder)
-        return
-    old = folder.with_name(f"{folder.name}.old-{os.getpid()}")
-    os.replace(folder, old)
-    os.replace(by, folder)
-    shutil.rmtree(old)
 
 
 def load_checkpoint(folder: Path | str) -> Checkpoint:
@@ -146,10 +163,12 @@ def load_checkpoint(folder: Path | str) -> Checkpoint:
             raise ValueError("`model` is no world model configuration")
         with torch.random.fork_rng(devices=[]):  # loading must not touch the user's generator
             model = config.build()
-    except (ValueError, TypeError, KeyError) as error:
+    except _UNFIT as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
-    _fill(model, _read_tensors(folder / WEIGHTS), folder / WEIGHTS)
-    bank = _read_tensors(folder / STARTS)
+    checksums = described.get(_CHECKSUMS, {})
+    weights = _read_tensors(folder / WEIGHTS, checksums.get(WEIGHTS))
+    _fill(model, weights, folder / WEIGHTS)
+    bank = _read_tensors(folder / STARTS, checksums.get(STARTS))
     if set(bank) != {"frames", "actions"}:
         raise CheckpointError(
             f"{folder / STARTS}: expected `frames` and `actions`, found {sorted(bank)}"
@@ -162,15 +181,18 @@ def load_checkpoint(folder: Path | str) -> Checkpoint:
         starts=starts,
         world=described["world"],
         settings=described["settings"],
-        card=card.read_text() if card.exists() else "",
+        card=card.read_text("utf-8", errors="replace") if card.exists() else "",
     )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Reads what `config.json` says: `schema`, `world`, `settings` and `model`, as plain values.
 
+    `sha256`, where it is there, holds the checksums of the tensor files and of the rest of itself.
+
     Raises:
-        CheckpointError: If the file is missing, no JSON, or of another schema.
+        CheckpointError: If the file is missing, no JSON, of another schema, or not as it was
+            written.
     """
     path = folder / CONFIG
     if not path.exists():
@@ -178,8 +200,8 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{path} does not exist: give the folder of a checkpoint, with {CONFIG} and {WEIGHTS}"
         )
     try:
-        described = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        described = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} is not readable JSON ({error}): copy the file again"
         ) from None
@@ -190,14 +212,47 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{path} has schema {described['schema']}, this version reads {SCHEMA}: "
             "install the version of learned_envs that wrote it, or a newer one"
         )
+    if not _adds_up(described):
+        raise CheckpointError(
+            f"{path} is damaged: it does not add up to its checksum. Copy the folder again; if it "
+            f"was edited on purpose, remove its entry `{_CHECKSUMS}`"
+        )
+    world, settings = described["world"], described["settings"]
+    named = world is None or (isinstance(world, str) and Path(world).name == world)
+    if not named or not isinstance(settings, dict):  # the name becomes part of a path
+        raise CheckpointError(
+            f"{path}: `world` (={world!r}) must be a name or null, and `settings` an object"
+        )
     return described
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
+def _adds_up(described: Mapping[str, Any]) -> bool:
+    """Whether a configuration is as it was written, as far as it has checksums to tell."""
+    checksums = described.get(_CHECKSUMS)
+    if checksums is None:
+        return set(described) == _ENTRIES
+    return isinstance(checksums, dict) and checksums.get(CONFIG) == _own_checksum(described)
+
+
+def _own_checksum(described: Mapping[str, Any]) -> str:
+    """SHA-256 of all that the configuration says but this checksum itself."""
+    others = {name: value for name, value in described[_CHECKSUMS].items() if name != CONFIG}
+    text = json.dumps({**described, _CHECKSUMS: others}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read_tensors(path: Path, checksum: str | None) -> dict[str, Tensor]:
     if not path.exists():
         raise CheckpointError(f"{path} is missing: copy the whole folder again")
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if checksum not in (None, found):
+        raise CheckpointError(
+            f"{path} is truncated, damaged or of another checkpoint: its SHA-256 is {found}, "
+            f"{CONFIG} says {checksum}. Copy the whole folder again"
+        )
     try:
-        return load_file(path)
+        return load(content)
     except SafetensorError as error:
         raise CheckpointError(
             f"{path} is truncated or no safetensors file ({error}): copy it again"

@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ def record(
     seed: int = 0,
     behaviours: Mapping[str, float] | None = None,
     max_steps: int | None = None,
+    patience: float = 600.0,
     progress: bool = True,
 ) -> int:
     """Records until `out` holds `episodes` takes of this seed; skips those that it holds already.
@@ -51,6 +53,8 @@ def record(
         seed: Of the recording, from 0.
         behaviours: Weights by name; None for the world's own.
         max_steps: Longest take; None for the world's own limit.
+        patience: Seconds that a worker may spend on one take, its start included, before it counts
+            as hung and is stopped.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -59,13 +63,16 @@ def record(
     Raises:
         ValueError: If an argument is out of its range, or `out` holds another world.
         OSError: If the disk is full; all that was recorded before is whole.
-        WorkerError: If playing failed, or a worker died. The other workers first finish the rest.
+        WorkerError: If playing failed, or a worker died or hung. The other workers first finish
+            the rest.
     """
     if workers < 0:
         raise ValueError(f"`workers` (={workers}) must be at least 0")
     max_steps = world.max_episode_steps if max_steps is None else max_steps
     if max_steps < 1:
         raise ValueError(f"`max_steps` (={max_steps}) must be at least 1")
+    if not patience > 0:
+        raise ValueError(f"`patience` (={patience}) must be more than 0 seconds")
     plan = planned_takes(world, episodes, seed, behaviours)
     folder = os.fspath(out)
     whole = EpisodeWriter(folder, world.name).whole_takes
@@ -73,7 +80,7 @@ def record(
     done = len(plan) - len(missing)
     with tqdm(total=len(plan), initial=done, unit="episode", disable=not progress) as bar:
         if workers:
-            crew = _Crew(world, folder, max_steps, min(workers, len(missing)))
+            crew = _Crew(world, folder, max_steps, min(workers, len(missing)), patience)
             crew.record(missing, bar.update)
         else:
             recorder = _Recorder(world, folder, max_steps)
@@ -135,15 +142,20 @@ class _Worker:
     number: int
     process: SpawnProcess
     take: EpisodeAttributes
+    deadline: float
 
 
 class _Crew:
-    """Hands takes to worker processes, one at a time, and listens for results and deaths."""
+    """Hands takes to worker processes, one at a time, and listens for results, deaths and silence.
 
-    def __init__(self, world: World, out: str, max_steps: int, size: int):
+    A worker that died or hung is not replaced: the others do the rest.
+    """
+
+    def __init__(self, world: World, out: str, max_steps: int, size: int, patience: float):
         self._world, self._out, self._max_steps, self._size = world, out, max_steps, size
+        self._patience = patience
         self._workers: dict[Connection, _Worker] = {}
-        self._deaths: list[str] = []
+        self._losses: list[str] = []
 
     def record(self, takes: Sequence[EpisodeAttributes], count_one: Callable[[], object]) -> None:
         queue = deque(takes)
@@ -152,8 +164,7 @@ class _Crew:
             for number in range(self._size):
                 self._hire(number, queue.popleft())
             while self._workers:
-                for connection in wait(list(self._workers)):
-                    assert isinstance(connection, Connection)
+                for connection in self._heard():
                     if not self._finished(connection):
                         continue
                     recorded += 1
@@ -165,13 +176,27 @@ class _Crew:
         finally:  # on an error or Ctrl-C, the others finish the takes they are in
             for connection in list(self._workers):
                 self._dismiss(connection)
-        if self._deaths:
+        if self._losses:
             raise WorkerError(
-                f"{len(self._deaths)} of {self._size} workers died: {'; '.join(self._deaths)}. "
-                f"{recorded} of {len(takes)} episodes were recorded and are kept in {self._out}. "
-                "Record again with the same settings to get the rest, with fewer workers if memory "
-                "was short (exit code -9)"
+                f"{len(self._losses)} of {self._size} workers were lost: "
+                f"{'; '.join(self._losses)}. {recorded} of {len(takes)} episodes were recorded and "
+                f"are kept in {self._out}. Record again with the same settings to get the rest: "
+                "with fewer workers if memory was short (exit code -9), with a larger `patience` "
+                "if the world is only slow"
             )
+
+    def _heard(self) -> list[Connection]:
+        """Waits until workers answer or die; stops those that have done neither for too long."""
+        first = min(worker.deadline for worker in self._workers.values())
+        heard = wait(list(self._workers), max(0.0, first - time.monotonic()))
+        for connection, worker in list(self._workers.items()):
+            if connection not in heard and worker.deadline <= time.monotonic():
+                self._losses.append(
+                    f"worker {worker.number} did not finish {worker.take.take} within "
+                    f"{self._patience:g} s and was stopped"
+                )
+                self._dismiss(connection)
+        return [connection for connection in heard if isinstance(connection, Connection)]
 
     def _hire(self, number: int, take: EpisodeAttributes) -> None:
         context = multiprocessing.get_context("spawn")
@@ -181,11 +206,12 @@ class _Crew:
         )
         process.start()
         theirs.close()  # so that the worker's death closes the pipe
-        self._workers[ours] = _Worker(number, process, take)
+        self._workers[ours] = _Worker(number, process, take, 0.0)
         self._hand(ours, take)
 
     def _hand(self, connection: Connection, take: EpisodeAttributes) -> None:
-        self._workers[connection].take = take
+        worker = self._workers[connection]
+        worker.take, worker.deadline = take, time.monotonic() + self._patience
         with contextlib.suppress(BrokenPipeError):  # a dead worker is noticed when listening
             connection.send(take)
 
@@ -196,8 +222,8 @@ class _Crew:
             failure = connection.recv()
         except (EOFError, ConnectionResetError):
             self._dismiss(connection)
-            self._deaths.append(
-                f"worker {worker.number} with exit code {worker.process.exitcode} in "
+            self._losses.append(
+                f"worker {worker.number} died with exit code {worker.process.exitcode} in "
                 f"{worker.take.take}"
             )
             return False
@@ -210,5 +236,10 @@ class _Crew:
         )
 
     def _dismiss(self, connection: Connection) -> None:
+        """Lets a worker finish the take that it is in, and stops it where that takes too long."""
         connection.close()
-        self._workers.pop(connection).process.join()
+        worker = self._workers.pop(connection)
+        worker.process.join(max(0.0, worker.deadline - time.monotonic()))
+        if worker.process.exitcode is None:
+            worker.process.kill()
+            worker.process.join()

@@ -1,13 +1,16 @@
 """What a training run left on disk: parameters, optimiser moments, where it is. Never pickle."""
 
+import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
+
+from learned_envs.disk import replace_file
 
 FILE = "progress.safetensors"
 
@@ -15,7 +18,11 @@ FILE = "progress.safetensors"
 def save_progress(
     folder: Path, step: int, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer
 ) -> None:
-    """Writes everything a run needs to go on, atomically."""
+    """Writes everything a run needs to go on, atomically.
+
+    Raises:
+        OSError: If it cannot be written (a full disk, say); what was written before is kept.
+    """
     tensors = {
         f"{name}/{key}": value.contiguous()
         for name, module in modules.items()
@@ -26,19 +33,22 @@ def save_progress(
             f"optimiser/{i}/{key}": torch.as_tensor(value).contiguous()
             for key, value in state.items()
         }
-    temporary = folder / f"{FILE}.tmp"
-    save_file(tensors, temporary, metadata={"step": str(step)})
-    os.replace(temporary, folder / FILE)
+    metadata = {"step": str(step), "sha256": _checksum(step, tensors)}
+    replace_file(folder / FILE, save(tensors, metadata))
 
 
 def load_progress(
     folder: Path, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer
 ) -> int:
-    """Restores what `save_progress` wrote and returns its step; 0 where there is nothing yet."""
+    """Restores what `save_progress` wrote and returns its step; 0 where there is nothing yet.
+
+    Raises:
+        ValueError: If the file is truncated or damaged.
+    """
     path = folder / FILE
     if not path.exists():
         return 0
-    tensors = load_file(path)
+    step, tensors = _read(path)
     for name, module in modules.items():
         module.load_state_dict(_below(tensors, name))
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
@@ -47,7 +57,33 @@ def load_progress(
         index, _, part = key.partition("/")
         saved.setdefault(int(index), {})[part] = _laid_out(value, parameters[int(index)])
     optimiser.load_state_dict({**optimiser.state_dict(), "state": saved})
-    return _step(path)
+    return step
+
+
+def _read(path: Path) -> tuple[int, dict[str, Tensor]]:
+    content = path.read_bytes()
+    try:
+        tensors = load(content)
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+        step = int(metadata["step"])
+        if metadata.get("sha256", "") not in ("", _checksum(step, tensors)):
+            raise ValueError("it does not add up to its checksum")
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"{path} is truncated or damaged ({error}): put a copy of it back, or delete it to "
+            "train from the beginning"
+        ) from error
+    return step, tensors
+
+
+def _checksum(step: int, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(f"{step}".encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        numbers = value.detach().cpu().contiguous().flatten().view(torch.uint8)
+        digest.update(numbers.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _laid_out(value: Tensor, parameter: Tensor) -> Tensor:
@@ -61,9 +97,3 @@ def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
         for key, value in tensors.items()
         if key.startswith(f"{prefix}/")
     }
-
-
-def _step(path: Path) -> int:
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        return int(json.loads(file.read(length))["__metadata__"]["step"])

@@ -13,6 +13,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from learned_envs.disk import full_disk_says
 from learned_envs.models.configuration import configuration
 from learned_envs.training.progress import load_progress, save_progress
 
@@ -127,11 +128,15 @@ class Rounds(Generic[Trained]):
         Raises:
             DivergedError: When the loss or its gradient is no longer finite, or the loss exceeds 20
                 times its usual value.
+            OSError: If the disk is full; what the last whole round reached is kept.
         """
         deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
-        with tqdm(
-            total=self._schedule.steps, initial=self.step, unit="step", disable=not progress
-        ) as bar:
+        bar = tqdm(total=self._schedule.steps, initial=self.step, unit="step", disable=not progress)
+        full = full_disk_says(
+            f"no space is left for {self._folder}. What the last whole round reached is kept: free "
+            "some space and run the same command again to go on"
+        )
+        with bar, full:
             while self.step < self._schedule.steps and time.monotonic() < deadline:
                 self._round(bar)
         return self.step >= self._schedule.steps
