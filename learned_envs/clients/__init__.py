@@ -1,0 +1,1 @@
+"""Real and dreamed batches in the shapes that other libraries ask for; one module a library."""
