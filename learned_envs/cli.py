@@ -239,17 +239,35 @@ def export(
         print(path)
 
 
-def bench(world: Positional[str], /, *, docs: Path | None = None) -> None:
-    """Counts and times one dream step of the packaged model beside the published one.
+def bench(
+    world: Positional[str],
+    /,
+    *,
+    soak: float | None = None,
+    weights: str | None = None,
+    out: Path | None = None,
+    docs: Path | None = None,
+) -> None:
+    """Measures speed: cost of a step beside published models, steps a second, what bounds them.
 
     Args:
         world: Name of the world.
-        docs: Also write the table into this docs folder's results.
+        soak: Instead, dream sixteen rows for so many minutes of play (60 at 15 frames a second are
+            54,000 steps) and fail if memory grows, a number is not finite or doubt drifts.
+        weights: Folder of a checkpoint; the packaged weights if not given.
+        out: Write the figures to this JSON file.
+        docs: Also write into this docs folder's results: of weights that are not the packaged ones
+            only the cost of a step, in which weights play no part.
     """
     from learned_envs import worlds
-    from learned_envs.evaluation.speed import bench as bench_world
+    from learned_envs.evaluation.speed.bench import bench as bench_world
+    from learned_envs.evaluation.speed.soak import soak_world
 
-    print(bench_world(worlds.get(world), docs=docs, command=_command_line()))
+    found, command = worlds.get(world), _command_line()
+    if soak is None:
+        bench_world(found, weights, out=out, docs=docs, command=command)
+    else:
+        soak_world(found, soak, weights, out=out, docs=docs, command=command)
 
 
 def _command_line() -> str:

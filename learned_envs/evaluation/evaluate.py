@@ -17,7 +17,7 @@ from learned_envs.evaluation.card import write_measured
 from learned_envs.evaluation.metrics import HorizonErrors, errors_by_horizon
 from learned_envs.evaluation.policies import compare_policies
 from learned_envs.evaluation.results import as_markdown, record_row, record_table
-from learned_envs.evaluation.rollouts import LawPair, Rollout, judge, pieces
+from learned_envs.evaluation.rollouts import LawPair, Rollout, judge, mixed_players, pieces
 from learned_envs.evaluation.tables import error_table, law_table, policy_table, standing_table
 from learned_envs.evaluation.trust.report import measure_trust, trust_table
 from learned_envs.models.checkpoint import Checkpoint, load_checkpoint
@@ -73,7 +73,7 @@ def evaluate(
     if rollouts:
         one_step, horizons = measure_errors(world, loaded.model, seed, rows)
         figures["one_step"], figures["horizons"] = one_step.to_json(), horizons.to_json()
-        careful, mixed = [_careful(world)] * (rollouts // 2), _mixed(world, rollouts // 2)
+        careful, mixed = [_careful(world)] * (rollouts // 2), mixed_players(world, rollouts // 2)
         judged = {
             "careful": measure_laws(world, weights, careful, steps, seed),
             "mixed": measure_laws(world, weights, mixed, steps, seed + 1000),
@@ -163,14 +163,6 @@ def _training(checkpoint: Checkpoint) -> tuple[str, float]:
 
 def _careful(world: World) -> str:
     return next(iter(world.behaviours))
-
-
-def _mixed(world: World, rows: int) -> list[str]:
-    """Behaviours for rows, in shares that follow their weights."""
-    ends = np.cumsum(list(world.behaviours.values()))
-    places = (np.arange(rows) + 0.5) / rows * ends[-1]
-    names = list(world.behaviours)
-    return [names[i] for i in np.searchsorted(ends, places)]
 
 
 def _law_figures(pair: LawPair) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from learned_envs.evaluation.laws import LawBook, LawReport, Referee
-from learned_envs.worlds import Behaviour
+from learned_envs.worlds import Behaviour, World
 
 PIECE = 64
 """Steps in a piece: 64 rows of 64x64 pixels are 50 MB."""
@@ -84,6 +84,14 @@ class LawPair:
     dream: Judged
     real: Judged
     unbroken: int
+
+
+def mixed_players(world: World, rows: int) -> list[str]:
+    """Names of behaviours for rows, in shares that follow their weights in the world."""
+    ends = np.cumsum(list(world.behaviours.values()))
+    places = (np.arange(rows) + 0.5) / rows * ends[-1]
+    names = list(world.behaviours)
+    return [names[i] for i in np.searchsorted(ends, places)]
 
 
 def rollout(

@@ -1,10 +1,10 @@
 """The cost of a dream step: operations counted, milliseconds measured side by side in one run."""
 
+import dataclasses
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,9 +12,13 @@ from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 from torch.utils.flop_counter import FlopCounterMode
 
-from learned_envs.evaluation.results import Table, as_markdown, record_table
+from learned_envs.evaluation.results import Table
+from learned_envs.models.codecs.identity import IdentityConfig
+from learned_envs.models.dynamics.diffusion_dynamics import diamond
 from learned_envs.models.world_model import WorldModel, draw_noise
 from learned_envs.worlds import World
+
+REFERENCE = "reference at DIAMOND's sizes"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,12 +73,24 @@ def step_costs(models: dict[str, WorldModel], turns: int = 5, steps: int = 10) -
         torch.set_num_threads(threads)
 
 
-def bench(world: World, *, docs: Path | None = None, command: str = "") -> str:
-    """Measures every preset of a world and returns the table as text; `docs` also keeps it."""
-    costs = step_costs({name: preset().build() for name, preset in world.presets.items()})
+def reference_models(world: World) -> dict[str, WorldModel]:
+    """Models with random weights to be timed side by side: the world's presets, and `REFERENCE`.
+
+    The reference is a denoiser and sampler of DIAMOND's sizes, built from our own modules for the
+    world's frames and actions, without heads.
+    """
+    configs = {name: preset() for name, preset in world.presets.items()}
+    configs[REFERENCE] = dataclasses.replace(
+        next(iter(configs.values())), codec=IdentityConfig(), dynamics=diamond(), heads=None
+    )
+    return {name: config.build() for name, config in configs.items()}
+
+
+def cost_table(world: World, costs: Sequence[StepCost], command: str) -> Table:
+    """One row for each model."""
     fastest = min(cost.milliseconds for cost in costs)
-    table = Table(
-        name=f"{world.name}-speed",
+    return Table(
+        name=f"{world.name}-5-cost",
         title=f"{world.id_suffix}: cost of one dream step",
         command=command,
         columns=("preset", "parameters", "GFLOP", "ms, one thread, fp32", "times the fastest"),
@@ -88,12 +104,12 @@ def bench(world: World, *, docs: Path | None = None, command: str = "") -> str:
             )
             for cost in costs
         ],
-        note="Decode included; a multiply-add counts as two operations. Presets take turns of "
-        "ten steps in one run; medians.",
+        note="Decode included; a multiply-add counts as two operations. Random weights. Models "
+        "take turns of ten steps in one run; medians. The reference is no preset of this world: it "
+        "is a denoiser of [DIAMOND](https://arxiv.org/abs/2405.12399)'s sizes for 64x64 pixels (64 "
+        "channels and two blocks at each of four resolutions, three Euler steps), built from "
+        "our modules for this world's frames and actions.",
     )
-    if docs is not None:
-        record_table(docs, table)
-    return as_markdown(table)
 
 
 def count_gflop(model: WorldModel) -> float:
