@@ -1,0 +1,95 @@
+"""The pond's surface: a damped wave equation, and the light it bends.
+
+Heights are float32 on a grid of half the picture's resolution. Waves travel at `SPEED` whatever
+their length, lose half their height in about a second, and run out at the edges.
+"""
+
+import cv2
+import numpy as np
+
+GRID = 128
+SPEED = 72.0  # pixels a second
+FPS = 15
+
+_CELL = 2  # pixels a cell of the grid
+_SUBSTEPS = 4
+_COURANT = np.float32((SPEED / _CELL / FPS / _SUBSTEPS) ** 2)
+_KEPT = np.float32(np.exp(-1.1 / FPS / _SUBSTEPS))  # of the height and of its change, a substep
+_SPLASH, _SPLASH_RADIUS = 2.6, 2.6  # height at full strength, cells
+_STILL = 2e-3  # heights below which the surface is flat, and is made so
+_SHORE = 9  # cells over which waves run out
+
+_BEND = 15.0  # pixels of refraction for a slope of one
+_LIGHT = np.array([-0.6, -0.8], np.float32)  # towards the light: from the upper left
+_SKY = np.array([150, 196, 206], np.float32)
+
+
+def _shore() -> np.ndarray:
+    cell = np.arange(GRID)
+    inland = np.clip(np.minimum(cell, GRID - 1 - cell) / _SHORE, 0, 1)
+    return (0.86 + 0.14 * np.minimum(inland[:, None], inland) ** 0.5).astype(np.float32)
+
+
+_DAMPING = _KEPT * _shore()
+_Y, _X = np.mgrid[:GRID, :GRID].astype(np.float32)
+_PIXELS = np.dstack(np.meshgrid(*[np.arange(256, dtype=np.float32)] * 2))  # (256, 256, 2): x, y
+
+
+def splash(height: np.ndarray, before: np.ndarray, point: np.ndarray, strength: float) -> None:
+    """Presses the surface down around `point` (x, y) in pixels; changes both arrays in place."""
+    x, y = (point - 0.5) / _CELL
+    distance = ((_X - x) ** 2 + (_Y - y) ** 2) / np.float32(2 * _SPLASH_RADIUS**2)
+    dent = np.float32(_SPLASH * strength) * np.exp(-distance)
+    height -= dent
+    before -= dent
+
+
+def flow(height: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One tick of the wave equation.
+
+    Args:
+        height: (n, 128, 128) float32.
+        before: The heights one substep earlier.
+
+    Returns:
+        The heights one tick later, and those of the substep before.
+    """
+    for _ in range(_SUBSTEPS):
+        padded = np.pad(height, ((0, 0), (1, 1), (1, 1)), mode="edge")
+        sides = padded[:, :-2, 1:-1] + padded[:, 2:, 1:-1]
+        sides += padded[:, 1:-1, :-2]
+        sides += padded[:, 1:-1, 2:]
+        sides -= 4 * height
+        sides *= _COURANT
+        sides += height
+        sides += (height - before) * _DAMPING
+        sides *= _DAMPING ** np.float32(0.25)
+        height, before = sides, height
+    still = (np.abs(height).max((1, 2)) < _STILL) & (np.abs(before).max((1, 2)) < _STILL)
+    height[still] = before[still] = 0
+    return height, before
+
+
+def seen_through(picture: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """What lies below, refracted and lit by one surface.
+
+    Args:
+        picture: (256, 256, 3) uint8, the pond under still water.
+        height: (128, 128) float32.
+
+    Returns:
+        (256, 256, 3) uint8; `picture` itself where the surface is flat.
+    """
+    if not height.any():
+        return picture
+    fine = cv2.resize(height, (256, 256), interpolation=cv2.INTER_CUBIC)
+    slope_x = cv2.Sobel(fine, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
+    slope_y = cv2.Sobel(fine, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
+    slope = cv2.merge([slope_x, slope_y])
+    bent = cv2.remap(
+        picture, _PIXELS + _BEND * slope, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    facing = slope_x * _LIGHT[0] + slope_y * _LIGHT[1]
+    glint = np.clip(facing * 1.6, -0.28, 0.8)
+    lit = bent + glint[..., None] * _SKY
+    return np.clip(lit, 0, 255).astype(np.uint8)
