@@ -32,6 +32,11 @@ def half_width(along: np.ndarray) -> np.ndarray:
     return np.interp(along, _OUTLINE_AT, _OUTLINE)
 
 
+def columns(length: float) -> int:
+    """Texels along the texture of a fish of `length` pixels."""
+    return round((length + 2 * MARGIN) * TEXELS)
+
+
 def paint(variety: int, length: float, random: np.random.Generator) -> np.ndarray:
     """Paints one fish.
 
@@ -45,8 +50,8 @@ def paint(variety: int, length: float, random: np.random.Generator) -> np.ndarra
         `x / TEXELS - MARGIN` pixels behind the nose and `y / TEXELS - REACH` beside the spine.
     """
     scale = TEXELS * _FINE
-    rows, columns = 2 * REACH * scale, round((length + 2 * MARGIN) * scale)
-    across, along = np.mgrid[:rows, :columns].astype(np.float32)
+    size = (columns(length), 2 * REACH * TEXELS)
+    across, along = np.mgrid[: size[1] * _FINE, : size[0] * _FINE].astype(np.float32)
     along = ((along + 0.5) / scale - MARGIN) / length
     across = (across + 0.5) / scale - REACH
     outline = _smooth_outline(along, length)
@@ -59,7 +64,6 @@ def paint(variety: int, length: float, random: np.random.Generator) -> np.ndarra
     alpha = np.maximum(body, 0.62 * fins)
     picture = fin_colour + (colour - fin_colour) * body[..., None]
     layered = np.dstack([np.clip(picture, 0, 255) * alpha[..., None], 255 * alpha])
-    size = (columns // _FINE, rows // _FINE)
     texture = cv2.resize(layered.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     return np.rint(texture).astype(np.uint8)
 
