@@ -48,9 +48,11 @@ def swimming_spines(
     points = np.empty((len(head), _POINTS, 2))
     points[:, 0] = head
     points[:, 1:] = head[:, None] + np.cumsum(step, 1) * (length / (_POINTS - 1))[:, None, None]
-    middle = head[:, None] + np.cumsum(
-        -np.stack([np.cos(smooth), np.sin(smooth)], -1), 1
-    ) * (length / (_POINTS - 1))[:, None, None]
+    middle = (
+        head[:, None]
+        + np.cumsum(-np.stack([np.cos(smooth), np.sin(smooth)], -1), 1)
+        * (length / (_POINTS - 1))[:, None, None]
+    )
     points += (middle - points[:, 1:]).mean(1, keepdims=True) * 0.5  # the wave rocks the head too
     tangents = np.empty_like(points)
     tangents[:, 1:-1] = points[:, 2:] - points[:, :-2]
@@ -114,6 +116,6 @@ def _texture_maps(
     front = np.clip(4 - 6 * along / size, 0, 1)
     side = np.sin(phase)[:, None, None] * np.sign(across)
     along = along - front * beyond * (0.1 + 0.28 * side)
-    return np.stack(
-        [(along + MARGIN) * TEXELS - 0.5, (across + REACH) * TEXELS - 0.5], -1
-    ).astype(np.float32)
+    return np.stack([(along + MARGIN) * TEXELS - 0.5, (across + REACH) * TEXELS - 0.5], -1).astype(
+        np.float32
+    )

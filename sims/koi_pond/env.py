@@ -68,7 +68,7 @@ class KoiPondEnv(gym.Env[np.ndarray, np.ndarray]):
     ## Starting State
     Calm water; number, varieties and places of the fish, the bed and the pads as the seeded
     generator draws. `reset(options=...)` accepts `fish` (1 to 10; drawn from 6 to 10 without it),
-    `positions` (fish, 2), x and y of each centre in pixels, from 14 to 242 and 16 apart,
+    `positions` (fish, 2), x and y of each centre in pixels, from 16 to 240 and 16 apart,
     `headings` (fish,) in radians beside `positions`, clockwise from the right, `calm` (False: the
     pond was tapped three times in the 24 ticks before), and `look` (0 to 2**31 - 1), which decides
     bed, pads and the order of the fish's varieties.

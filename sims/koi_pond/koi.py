@@ -182,9 +182,7 @@ def _coat(
             return over(plain(_BRONZE), _DARK_BRONZE, 0.75 * net), (196, 156, 104)
 
 
-def _modelled(
-    colour: np.ndarray, along: np.ndarray, side: np.ndarray, length: float
-) -> np.ndarray:
+def _modelled(colour: np.ndarray, along: np.ndarray, side: np.ndarray, length: float) -> np.ndarray:
     """Light on a round back, the dorsal fin, gill covers and eyes."""
     round_back = np.sqrt(np.clip(1 - np.clip(np.abs(side), 0, 1) ** 2.4, 0, 1))
     lit = 0.56 + 0.48 * round_back - 0.05 * side

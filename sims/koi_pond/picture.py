@@ -14,9 +14,7 @@ _FOOD = (206, 150, 84)
 _SHIFT = 4  # bits of a pixel's fraction in OpenCV's drawing
 
 
-def compose(
-    scenery: Scenery, fish: np.ndarray, height: np.ndarray, food: np.ndarray
-) -> np.ndarray:
+def compose(scenery: Scenery, fish: np.ndarray, height: np.ndarray, food: np.ndarray) -> np.ndarray:
     """Puts a frame together.
 
     Args:

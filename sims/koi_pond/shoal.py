@@ -18,7 +18,7 @@ STATE = (
     "fear_point",
 )  # fmt: skip
 
-CENTRE_MARGIN = 14.0  # centres stay at least so far inside the frame
+CENTRE_MARGIN = 16.0  # centres stay at least so far inside the frame
 OUTER_MARGIN = -52.0  # and with `leaving`, at most so far outside it
 
 _FLIGHT_RANGE = 52.0  # pixels at which fear has fallen to 61%
@@ -26,11 +26,13 @@ _FLIGHT_SPEED, _CALMING = 118.0, 0.85  # pixels a second at full fear; seconds t
 _LEAST_FEAR = 0.02
 _LOOK_AHEAD = 13.0
 _PERSONAL_SPACE, _COMPANY = 40.0, 90.0
-_SHORE = 46.0  # pixels from the territory's edge at which fish begin to turn
+_SHORE = 58.0  # pixels from the territory's edge at which fish begin to turn
 _SMELL, _MOUTH = 150.0, 5.5  # pixels at which food is noticed, and eaten
-_CLEARANCE = 5.0  # pixels between bodies below which fish ease apart
-_PROBES = np.array([0, 2, 4, 6, 8, 10])  # joints at which bodies are felt
-_GIRTH = half_width(_PROBES / JOINTS) * WIDTH
+_CLEARANCE, _LEAST_CLEARANCE = 6.0, 2.5  # pixels between bodies that ease fish, and push them apart
+_ROUNDS = 8  # of easing apart in a tick, at most
+_REACH = 62.0  # pixels between the middles of two fish that may come close
+_PROBES = np.array([0, 2, 4, 6, 8, 11])  # joints that others see
+GIRTH = half_width(np.linspace(0, 1, JOINTS + 1)) * WIDTH  # at the joints, as a share of the length
 _AWAY = 1e4
 
 
@@ -69,7 +71,7 @@ class Shoal:
         """Puts calm, straight fish of random build at `centres` (m, 2) of one pond."""
         count = len(centres)
         self.present[row] = np.arange(MAX_KOI) < count
-        self.length[row] = random.uniform(47, 57, MAX_KOI) - 0.6 * max(count - 6, 0)
+        self.length[row] = random.uniform(46, 55, MAX_KOI) - 1.1 * max(count - 6, 0)
         self.cruise[row] = random.uniform(19, 30, MAX_KOI)
         self.phase[row] = random.uniform(0, 2 * np.pi, MAX_KOI)
         self.speed[row] = self.cruise[row]
@@ -130,9 +132,11 @@ class Shoal:
         ahead = np.stack([np.cos(self.bend[..., 0]), np.sin(self.bend[..., 0])], -1)
         self.head += ahead * (self.speed / FPS)[..., None]
         self._follow()
-        for _ in range(3):
-            self._ease_apart()
-        self._stay_in()
+        for _ in range(_ROUNDS):
+            touching = self._ease_apart()
+            self._stay_in()
+            if not touching:
+                break
         self.phase = (self.phase + 2 * np.pi / FPS * (0.75 + self.speed / 42)) % (2 * np.pi)
         self.fear *= np.exp(-1 / FPS / _CALMING)
         self.fear[self.fear < _LEAST_FEAR] = 0
@@ -147,13 +151,16 @@ class Shoal:
         wish = ahead + 0.85 * self.wander[..., None] * across
         eyes = joints[..., 0, :] + _LOOK_AHEAD * ahead
         others = joints[..., _PROBES, :]
-        apart = eyes[:, :, None, None] - others[:, None]  # (n, 10, 10, 6, 2)
-        distance = np.sqrt((apart**2).sum(-1)) + 1e-6
         itself = np.eye(MAX_KOI, dtype=bool)
-        close = np.clip(1 - distance / _PERSONAL_SPACE, 0, 1) ** 2
-        close[:, itself] = 0
-        wish += 7 * (close[..., None] / distance[..., None] * apart).sum((2, 3))
-        crowding = np.clip(2.2 * close.max((2, 3)), 0, 1)
+        crowding = np.zeros(self.speed.shape)
+        for feeler, weight in ((eyes, 6), (joints[..., 4, :], 3)):
+            apart = feeler[:, :, None, None] - others[:, None]  # (n, 10, 10, 6, 2)
+            distance = np.sqrt((apart**2).sum(-1)) + 1e-6
+            close = np.clip(1 - distance / _PERSONAL_SPACE, 0, 1) ** 2
+            close[:, itself] = 0
+            wish += weight * (close[..., None] / distance[..., None] * apart).sum((2, 3))
+            crowding = np.maximum(crowding, weight / 3 * close.max((2, 3)))
+        crowding = np.clip(crowding, 0, 1)
         centres = joints[..., JOINTS // 2, :]
         to = centres[:, None] - centres[:, :, None]
         far = np.sqrt((to**2).sum(-1))
@@ -164,11 +171,11 @@ class Shoal:
         margin = OUTER_MARGIN if self.leaving else 0.0
         inside = np.minimum(eyes, joints[..., 0, :]) - margin
         outside = SIZE - margin - np.maximum(eyes, joints[..., 0, :])
-        wish += 2.6 * np.clip(1 - inside / _SHORE, 0, 1.6) ** 1.5
-        wish -= 2.6 * np.clip(1 - outside / _SHORE, 0, 1.6) ** 1.5
+        wish += 4 * np.clip(1 - inside / _SHORE, 0, 1.6) ** 1.5
+        wish -= 4 * np.clip(1 - outside / _SHORE, 0, 1.6) ** 1.5
         away = centres - self.fear_point
         away /= np.sqrt((away**2).sum(-1, keepdims=True)) + 1e-6
-        return wish + 5 * self.fear[..., None] * away, crowding
+        return wish + 4.5 * self.fear[..., None] * away, crowding
 
     def _hunger(self, food: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The pull of the nearest pellet (n, 10, 2), and how strong it is (n, 10) in [0, 1]."""
@@ -193,35 +200,35 @@ class Shoal:
         head = self.bend[..., :1]
         self.bend = np.clip(self.bend, head - reach, head + reach)
 
-    def _ease_apart(self) -> None:
-        """Moves and turns fish whose bodies come closer than water between them would let them."""
-        joints = self.spine()[..., _PROBES, :]
-        middle = joints[..., 3, :]
+    def _ease_apart(self) -> bool:
+        """Moves and turns fish whose bodies come too close; True where some had touched."""
+        joints = self.spine()
+        middle = joints[..., JOINTS // 2, :]
         gap = np.sqrt(((middle[:, :, None] - middle[:, None]) ** 2).sum(-1))
-        pairs = gap < 66
+        pairs = gap < _REACH
         pairs &= self.present[:, :, None] & self.present[:, None]
         row, one, other = np.nonzero(np.triu(pairs, 1))
         if not row.size:
-            return
-        apart = joints[row, one][:, :, None] - joints[row, other][:, None]  # (pairs, 6, 6, 2)
+            return False
+        apart = joints[row, one][:, :, None] - joints[row, other][:, None]  # (pairs, 13, 13, 2)
         distance = np.sqrt((apart**2).sum(-1)) + 1e-6
-        girth = self.length[..., None] * _GIRTH
+        girth = self.length[..., None] * GIRTH
         clear = distance - girth[row, one][:, :, None] - girth[row, other][:, None]
         nearest = clear.reshape(len(row), -1).argmin(1)
-        here, there = np.divmod(nearest, len(_PROBES))
+        here, there = np.divmod(nearest, JOINTS + 1)
         pair = np.arange(len(row))
         clear = clear[pair, here, there]
         direction = apart[pair, here, there] / distance[pair, here, there, None]
-        push = np.where(clear < 1.5, 0.5 * (1.5 - clear), 0) + 0.035 * np.clip(
-            _CLEARANCE - clear, 0, _CLEARANCE
-        )
-        push = np.minimum(push, 4)[:, None] * direction
+        push = 0.55 * np.clip(_LEAST_CLEARANCE - clear, 0, 5)
+        push += 0.04 * np.clip(_CLEARANCE - clear, 0, _CLEARANCE)
+        push = push[:, None] * direction
         for fish, joint, shift in ((one, here, push), (other, there, -push)):
             np.add.at(self.head, (row, fish), shift)
             heading = self.bend[row, fish, 0]
             sideways = np.cos(heading) * shift[:, 1] - np.sin(heading) * shift[:, 0]
-            lever = 0.5 - _PROBES[joint] / JOINTS
-            np.add.at(self.bend, (row, fish, 0), np.clip(0.05 * lever * sideways, -0.05, 0.05))
+            lever = 0.5 - joint / JOINTS
+            np.add.at(self.bend, (row, fish, 0), np.clip(0.08 * lever * sideways, -0.08, 0.08))
+        return bool((clear < 0).any())
 
     def _stay_in(self) -> None:
         margin = OUTER_MARGIN if self.leaving else CENTRE_MARGIN

@@ -111,9 +111,8 @@ class KoiPondSimulation:
         eaten = self.shoal.swim(rows, whims, self.food)
         self.food[eaten] = np.nan
         moving = rows & (self.height.any((1, 2)) | self.before.any((1, 2)))
-        if moving.any():
-            flowed = water.flow(self.height[moving], self.before[moving])
-            self.height[moving], self.before[moving] = flowed
+        for row in np.flatnonzero(moving).tolist():
+            self.height[row], self.before[row] = water.flow(self.height[row], self.before[row])
 
     def rings(self) -> np.ndarray:
         """The centre of each pond's ring: (n, 2) in pixels."""
@@ -159,9 +158,7 @@ class KoiPondSimulation:
 
     def frame(self, row: int) -> np.ndarray:
         """Draws one pond: (256, 256, 3) uint8."""
-        return compose(
-            self.scenery(row), self.fish_layer(row), self.height[row], self.food[row]
-        )
+        return compose(self.scenery(row), self.fish_layer(row), self.height[row], self.food[row])
 
     def info(self) -> dict[str, np.ndarray]:
         """Where the fish are, for evaluation only; arrays of their own, NaN where there is none."""

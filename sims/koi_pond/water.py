@@ -14,14 +14,14 @@ FPS = 15
 _CELL = 2  # pixels a cell of the grid
 _SUBSTEPS = 4
 _COURANT = np.float32((SPEED / _CELL / FPS / _SUBSTEPS) ** 2)
-_KEPT = np.float32(np.exp(-1.1 / FPS / _SUBSTEPS))  # of the height and of its change, a substep
-_SPLASH, _SPLASH_RADIUS = 2.6, 2.6  # height at full strength, cells
-_STILL = 2e-3  # heights below which the surface is flat, and is made so
+_KEPT = np.float32(np.exp(-0.75 / FPS / _SUBSTEPS))  # of the height and of its change, a substep
+_SPLASH, _SPLASH_RADIUS = 9.0, 2.7  # height at full strength, cells
+_STILL = 1e-2  # heights below which the surface is flat, and is made so
 _SHORE = 9  # cells over which waves run out
 
-_BEND = 15.0  # pixels of refraction for a slope of one
+_BEND = 14.0  # pixels of refraction for a slope of one
 _LIGHT = np.array([-0.6, -0.8], np.float32)  # towards the light: from the upper left
-_SKY = np.array([150, 196, 206], np.float32)
+_SKY = np.array([[150], [196], [206]], np.float32)
 
 
 def _shore() -> np.ndarray:
@@ -31,15 +31,17 @@ def _shore() -> np.ndarray:
 
 
 _DAMPING = _KEPT * _shore()
+_SETTLING = _DAMPING ** np.float32(0.25)
+_PULL = _COURANT * np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
 _Y, _X = np.mgrid[:GRID, :GRID].astype(np.float32)
 _PIXELS = np.dstack(np.meshgrid(*[np.arange(256, dtype=np.float32)] * 2))  # (256, 256, 2): x, y
 
 
 def splash(height: np.ndarray, before: np.ndarray, point: np.ndarray, strength: float) -> None:
-    """Presses the surface down around `point` (x, y) in pixels; changes both arrays in place."""
+    """Presses a dent with a raised rim around `point` (x, y) in pixels; changes both in place."""
     x, y = (point - 0.5) / _CELL
     distance = ((_X - x) ** 2 + (_Y - y) ** 2) / np.float32(2 * _SPLASH_RADIUS**2)
-    dent = np.float32(_SPLASH * strength) * np.exp(-distance)
+    dent = np.float32(_SPLASH * strength) * (1 - distance) * np.exp(-distance)
     height -= dent
     before -= dent
 
@@ -48,25 +50,20 @@ def flow(height: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """One tick of the wave equation.
 
     Args:
-        height: (n, 128, 128) float32.
+        height: (128, 128) float32.
         before: The heights one substep earlier.
 
     Returns:
         The heights one tick later, and those of the substep before.
     """
     for _ in range(_SUBSTEPS):
-        padded = np.pad(height, ((0, 0), (1, 1), (1, 1)), mode="edge")
-        sides = padded[:, :-2, 1:-1] + padded[:, 2:, 1:-1]
-        sides += padded[:, 1:-1, :-2]
-        sides += padded[:, 1:-1, 2:]
-        sides -= 4 * height
-        sides *= _COURANT
-        sides += height
-        sides += (height - before) * _DAMPING
-        sides *= _DAMPING ** np.float32(0.25)
-        height, before = sides, height
-    still = (np.abs(height).max((1, 2)) < _STILL) & (np.abs(before).max((1, 2)) < _STILL)
-    height[still] = before[still] = 0
+        after = cv2.filter2D(height, cv2.CV_32F, _PULL, borderType=cv2.BORDER_REPLICATE)
+        after += height
+        after += (height - before) * _DAMPING
+        after *= _SETTLING
+        height, before = after, height
+    if max(abs(height.min()), height.max(), abs(before.min()), before.max()) < _STILL:
+        return np.zeros_like(height), np.zeros_like(before)
     return height, before
 
 
@@ -90,6 +87,5 @@ def seen_through(picture: np.ndarray, height: np.ndarray) -> np.ndarray:
         picture, _PIXELS + _BEND * slope, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     facing = slope_x * _LIGHT[0] + slope_y * _LIGHT[1]
-    glint = np.clip(facing * 1.6, -0.28, 0.8)
-    lit = bent + glint[..., None] * _SKY
-    return np.clip(lit, 0, 255).astype(np.uint8)
+    glint = np.clip(facing * 1.5, -0.24, 0.8)
+    return cv2.add(bent, cv2.transform(glint, _SKY), dtype=cv2.CV_8U)
