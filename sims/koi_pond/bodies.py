@@ -1,5 +1,7 @@
 """Fish in the picture: straight textures bent along swimming spines, with sub-pixel smoothness."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -17,6 +19,7 @@ _GRID = np.arange(_BOX // _COARSE) * _COARSE + (_COARSE - 1) / 2
 _BLEND = np.linspace(0, JOINTS - 1, _POINTS - 1)
 _LOWER = np.minimum(_BLEND.astype(int), JOINTS - 2)
 _UPPER_SHARE = _BLEND - _LOWER
+_NO_MAP: Any = None  # the other map holds x and y; OpenCV's type stubs know no such call
 
 
 def swimming_spines(
@@ -89,7 +92,7 @@ def draw(
         x, y = left_top[fish].tolist()
         fine = cv2.resize(maps[fish], (_BOX, _BOX), interpolation=cv2.INTER_LINEAR)
         body = cv2.remap(
-            textures[fish], fine, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+            textures[fish], fine, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
         )
         area = layer[y : y + _BOX, x : x + _BOX]
         cv2.add(area, body, dst=area)

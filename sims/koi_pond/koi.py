@@ -17,7 +17,7 @@ REACH = 17  # pixels from the spine to the texture's edge, fins included
 TEXELS = 2  # texels a pixel
 MARGIN = 3  # pixels of empty texture before the nose and behind the tail
 
-_FINE = 3  # the painting is this much finer than the texture
+_FINE = 2  # the painting is this much finer than the texture
 _OUTLINE_AT = (0, 0.02, 0.05, 0.1, 0.17, 0.25, 0.33, 0.45, 0.58, 0.7, 0.8, 0.88, 1)
 _OUTLINE = (0.42, 0.55, 0.68, 0.82, 0.94, 0.99, 1, 0.93, 0.73, 0.47, 0.28, 0.2, 0.14)
 

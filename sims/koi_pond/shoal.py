@@ -114,7 +114,15 @@ class Shoal:
         Returns:
             (n, k) bool, the pellets that were eaten.
         """
-        before = {name: getattr(self, name).copy() for name in STATE} if not rows.all() else {}
+        if not rows.all():
+            part = Shoal(int(rows.sum()), leaving=self.leaving)
+            for name in STATE:
+                setattr(part, name, getattr(self, name)[rows])
+            eaten = np.zeros(food.shape[:2], bool)
+            eaten[rows] = part.swim(np.ones(len(part.head), bool), whims[rows], food[rows])
+            for name in STATE:
+                getattr(self, name)[rows] = getattr(part, name)
+            return eaten
         self.wander += -0.9 / FPS * self.wander + 0.95 / np.sqrt(FPS) * whims
         joints = self.spine()
         ahead = np.stack([np.cos(self.bend[..., 0]), np.sin(self.bend[..., 0])], -1)
@@ -132,18 +140,18 @@ class Shoal:
         ahead = np.stack([np.cos(self.bend[..., 0]), np.sin(self.bend[..., 0])], -1)
         self.head += ahead * (self.speed / FPS)[..., None]
         self._follow()
+        crowded = rows
         for _ in range(_ROUNDS):
-            touching = self._ease_apart()
-            self._stay_in()
-            if not touching:
+            touching = self._ease_apart(crowded)
+            self._stay_in(crowded)
+            crowded = touching
+            if not crowded.any():
                 break
         self.phase = (self.phase + 2 * np.pi / FPS * (0.75 + self.speed / 42)) % (2 * np.pi)
         self.fear *= np.exp(-1 / FPS / _CALMING)
         self.fear[self.fear < _LEAST_FEAR] = 0
         mouths = np.linalg.norm(self.head[:, :, None] - food[:, None], axis=-1)  # (n, 10, k)
-        for name, values in before.items():
-            getattr(self, name)[~rows] = values[~rows]
-        return ((mouths < _MOUTH) & self.present[..., None]).any(1) & rows[:, None]
+        return ((mouths < _MOUTH) & self.present[..., None]).any(1)
 
     def _wish(self, joints: np.ndarray, ahead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where each fish would like to go (n, 10, 2), and how crowded it is in front (n, 10)."""
@@ -200,16 +208,17 @@ class Shoal:
         head = self.bend[..., :1]
         self.bend = np.clip(self.bend, head - reach, head + reach)
 
-    def _ease_apart(self) -> bool:
-        """Moves and turns fish whose bodies come too close; True where some had touched."""
+    def _ease_apart(self, rows: np.ndarray) -> np.ndarray:
+        """Moves and turns fish whose bodies come too close; gives the ponds where some touched."""
+        touching = np.zeros(len(rows), bool)
         joints = self.spine()
         middle = joints[..., JOINTS // 2, :]
         gap = np.sqrt(((middle[:, :, None] - middle[:, None]) ** 2).sum(-1))
-        pairs = gap < _REACH
+        pairs = (gap < _REACH) & rows[:, None, None]
         pairs &= self.present[:, :, None] & self.present[:, None]
         row, one, other = np.nonzero(np.triu(pairs, 1))
         if not row.size:
-            return False
+            return touching
         apart = joints[row, one][:, :, None] - joints[row, other][:, None]  # (pairs, 13, 13, 2)
         distance = np.sqrt((apart**2).sum(-1)) + 1e-6
         girth = self.length[..., None] * GIRTH
@@ -222,16 +231,18 @@ class Shoal:
         push = 0.55 * np.clip(_LEAST_CLEARANCE - clear, 0, 5)
         push += 0.04 * np.clip(_CLEARANCE - clear, 0, _CLEARANCE)
         push = push[:, None] * direction
+        headings = self.bend[..., 0]
         for fish, joint, shift in ((one, here, push), (other, there, -push)):
             np.add.at(self.head, (row, fish), shift)
-            heading = self.bend[row, fish, 0]
+            heading = headings[row, fish]
             sideways = np.cos(heading) * shift[:, 1] - np.sin(heading) * shift[:, 0]
             lever = 0.5 - joint / JOINTS
-            np.add.at(self.bend, (row, fish, 0), np.clip(0.08 * lever * sideways, -0.08, 0.08))
-        return bool((clear < 0).any())
+            np.add.at(headings, (row, fish), np.clip(0.08 * lever * sideways, -0.08, 0.08))
+        touching[row[clear < 0]] = True
+        return touching
 
-    def _stay_in(self) -> None:
+    def _stay_in(self, rows: np.ndarray) -> None:
         margin = OUTER_MARGIN if self.leaving else CENTRE_MARGIN
         centres = self.centres()
         held = np.clip(centres, margin, SIZE - margin) - centres
-        self.head += np.where(self.present[..., None], held, 0)
+        self.head += np.where((self.present & rows[:, None])[..., None], held, 0)

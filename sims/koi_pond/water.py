@@ -4,6 +4,8 @@ Heights are float32 on a grid of half the picture's resolution. Waves travel at 
 their length, lose half their height in about a second, and run out at the edges.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -35,6 +37,8 @@ _SETTLING = _DAMPING ** np.float32(0.25)
 _PULL = _COURANT * np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
 _Y, _X = np.mgrid[:GRID, :GRID].astype(np.float32)
 _PIXELS = np.dstack(np.meshgrid(*[np.arange(256, dtype=np.float32)] * 2))  # (256, 256, 2): x, y
+
+_NO_MAP: Any = None  # the other map holds x and y; OpenCV's type stubs know no such call
 
 
 def splash(height: np.ndarray, before: np.ndarray, point: np.ndarray, strength: float) -> None:
@@ -84,7 +88,7 @@ def seen_through(picture: np.ndarray, height: np.ndarray) -> np.ndarray:
     slope_y = cv2.Sobel(fine, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
     slope = cv2.merge([slope_x, slope_y])
     bent = cv2.remap(
-        picture, _PIXELS + _BEND * slope, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        picture, _PIXELS + _BEND * slope, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     facing = slope_x * _LIGHT[0] + slope_y * _LIGHT[1]
     glint = np.clip(facing * 1.5, -0.24, 0.8)
