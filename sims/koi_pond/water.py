@@ -34,7 +34,7 @@ def _shore() -> np.ndarray:
 
 _DAMPING = _KEPT * _shore()
 _SETTLING = _DAMPING ** np.float32(0.25)
-_PULL = _COURANT * np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
+_PULL = _COURANT / 6 * np.array([[1, 4, 1], [4, -20, 4], [1, 4, 1]], np.float32)
 _Y, _X = np.mgrid[:GRID, :GRID].astype(np.float32)
 _PIXELS = np.dstack(np.meshgrid(*[np.arange(256, dtype=np.float32)] * 2))  # (256, 256, 2): x, y
 
