@@ -56,7 +56,7 @@ def test_equal_seeds_and_actions_give_equal_bytes(settings):
         assert np.array_equal(frame, other)
         assert reward == other_reward
         for name, value in info.items():
-            assert np.array_equal(value, other_info[name], equal_nan=name != "varieties")
+            assert np.array_equal(value, other_info[name])
 
 
 def test_frames_are_of_256_pixels_and_15_a_second():
@@ -74,7 +74,9 @@ def test_the_version_is_an_attribute_of_both_envs():
 def test_render_returns_the_observation_in_rgb_array_mode_only():
     env = KoiPondEnv(render_mode="rgb_array")
     frame, _ = env.reset(seed=0)
-    assert np.array_equal(env.render(), frame)
+    rendered = env.render()
+    assert rendered is not None
+    assert np.array_equal(rendered, frame)
     assert KoiPondEnv().render() is None
 
 
@@ -131,7 +133,7 @@ def test_koi_begin_where_the_options_say():
     _, info = KoiPondEnv().reset(seed=0, options={"positions": APART, "headings": [0, 1, 2, 3]})
     assert info["positions"][:4] == pytest.approx(np.array(APART, float))
     assert info["headings"][:4] == pytest.approx([0, 1, 2, 3])
-    assert np.isnan(info["positions"][4:]).all()
+    assert not info["positions"][4:].any()
 
 
 def test_an_episode_begins_with_still_water_and_no_fear_unless_asked_otherwise():
@@ -183,17 +185,17 @@ def test_a_pickled_pond_goes_on_as_the_original_does():
 
 @pytest.mark.parametrize("settings", [{}, {"food": True, "leaving": True}])
 def test_a_batch_equals_single_ponds_through_autoreset(settings):
-    batch = KoiPondVectorEnv(3, max_episode_steps=9, **settings)
-    singles = SyncVectorEnv([lambda: TimeLimit(KoiPondEnv(**settings), 9)] * 3)
+    batch = KoiPondVectorEnv(2, max_episode_steps=5, **settings)
+    singles = SyncVectorEnv([lambda: TimeLimit(KoiPondEnv(**settings), 5)] * 2)
     frames, infos = batch.reset(seed=4)
     expected, expected_infos = singles.reset(seed=4)
     components = 4 if settings else 3
-    for step in range(24):
+    for step in range(12):
         assert np.array_equal(frames, expected)
         assert infos.keys() == expected_infos.keys()
         for name, value in infos.items():
-            assert np.array_equal(value, expected_infos[name], equal_nan=value.dtype.kind == "f")
-        taps = actions(3, step, components)
+            assert np.array_equal(value, expected_infos[name])
+        taps = actions(2, step, components)
         frames, reward, terminated, truncated, infos = batch.step(taps)
         expected, *flags, expected_infos = singles.step(taps)
         assert all(map(np.array_equal, (reward, terminated, truncated), flags))

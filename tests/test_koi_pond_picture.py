@@ -192,9 +192,13 @@ def test_varieties_differ_in_colour():
     assert apart[~np.eye(len(colours), dtype=bool)].min() > 12
 
 
-def test_a_fish_casts_a_shadow_on_the_bed():
-    env = KoiPondEnv()
-    frame, _ = env.reset(seed=0, options={"look": 2, "positions": [(128, 128)], "headings": [0]})
-    empty, _ = env.reset(seed=0, options={"look": 2, "positions": [(30, 30)], "headings": [0]})
-    below = slice(135, 139), slice(110, 119)  # behind the paired fins
-    assert frame[below].mean() < 0.85 * empty[below].mean()
+def test_a_fish_casts_a_shadow_to_its_lower_right():
+    simulation = KoiPondSimulation(1, leaving=False)
+    options = {"look": 2, "positions": [(128, 128)], "headings": [0]}
+    simulation.start(0, np.random.default_rng(0), options)
+    opacity = simulation.fish_layer(0)[FRAME, FRAME, 3]
+    shaded = (np.roll(opacity, (7, 5), (0, 1)) > 250) & (opacity == 0)
+    shaded &= simulation.scenery(0).through[..., 0] == 255
+    assert shaded.sum() > 30
+    frame, bed = simulation.frame(0), simulation.scenery(0).bed
+    assert frame[shaded].mean() < 0.8 * bed[shaded].mean()

@@ -77,7 +77,7 @@ class KoiPondEnv(gym.Env[np.ndarray, np.ndarray]):
     Never terminated. The registered id truncates after 900 steps.
 
     ## Information
-    For evaluation only, with room for 10 fish, NaN (varieties: -1) where there is none: `fish`, how
+    For evaluation only, with room for 10 fish, 0 (varieties: -1) where there is none: `fish`, how
     many there are, `positions` (10, 2) of their centres in pixels, `headings` in radians,
     `varieties` (index into `VARIETIES`), `fear` from 0 to 1, `speeds` in pixels a second, and
     `ring` (2,), the ring's centre.

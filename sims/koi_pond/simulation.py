@@ -161,17 +161,17 @@ class KoiPondSimulation:
         return compose(self.scenery(row), self.fish_layer(row), self.height[row], self.food[row])
 
     def info(self) -> dict[str, np.ndarray]:
-        """Where the fish are, for evaluation only; arrays of their own, NaN where there is none."""
+        """Where the fish are, for evaluation only; arrays of their own, 0 where there is none."""
         shoal = self.shoal
         present = shoal.present
         heading = (shoal.bend[..., 0] + np.pi) % (2 * np.pi) - np.pi
         return {
             "fish": present.sum(1),
-            "positions": np.where(present[..., None], shoal.centres(), np.nan),
-            "headings": np.where(present, heading, np.nan),
+            "positions": np.where(present[..., None], shoal.centres(), 0),
+            "headings": np.where(present, heading, 0),
             "varieties": self.varieties.copy(),
-            "fear": np.where(present, shoal.fear, np.nan),
-            "speeds": np.where(present, shoal.speed, np.nan),
+            "fear": np.where(present, shoal.fear, 0),
+            "speeds": np.where(present, shoal.speed, 0),
             "ring": self.rings(),
         }
 

@@ -19,6 +19,7 @@ _COURANT = np.float32((SPEED / _CELL / FPS / _SUBSTEPS) ** 2)
 _KEPT = np.float32(np.exp(-0.75 / FPS / _SUBSTEPS))  # of the height and of its change, a substep
 _SPLASH, _SPLASH_RADIUS = 9.0, 2.7  # height at full strength, cells
 _STILL = 1e-2  # heights below which the surface is flat, and is made so
+_NOTHING = 1e-6  # heights that nobody sees; smaller floats would slow the arithmetic
 _SHORE = 9  # cells over which waves run out
 
 _BEND = 14.0  # pixels of refraction for a slope of one
@@ -46,6 +47,7 @@ def splash(height: np.ndarray, before: np.ndarray, point: np.ndarray, strength: 
     x, y = (point - 0.5) / _CELL
     distance = ((_X - x) ** 2 + (_Y - y) ** 2) / np.float32(2 * _SPLASH_RADIUS**2)
     dent = np.float32(_SPLASH * strength) * (1 - distance) * np.exp(-distance)
+    dent[np.abs(dent) < _NOTHING] = 0
     height -= dent
     before -= dent
 
@@ -66,6 +68,8 @@ def flow(height: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray
         after += (height - before) * _DAMPING
         after *= _SETTLING
         height, before = after, height
+    height[np.abs(height) < _NOTHING] = 0
+    before[np.abs(before) < _NOTHING] = 0
     if max(abs(height.min()), height.max(), abs(before.min()), before.max()) < _STILL:
         return np.zeros_like(height), np.zeros_like(before)
     return height, before
