@@ -48,7 +48,7 @@ def test_gymnasiums_checker_finds_nothing(settings):
 def test_equal_seeds_and_actions_give_equal_bytes(settings):
     envs = KoiPondEnv(**settings), KoiPondEnv(**settings)
     starts = [env.reset(seed=3)[0] for env in envs]
-    assert np.array_equal(*starts)
+    assert np.array_equal(starts[0], starts[1])
     for action in actions(25, components=4 if "food" in settings else 3):
         (frame, reward, *_, info), (other, other_reward, *_, other_info) = (
             env.step(action) for env in envs

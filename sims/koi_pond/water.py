@@ -22,9 +22,11 @@ _STILL = 1e-2  # heights below which the surface is flat, and is made so
 _NOTHING = 1e-6  # heights that nobody sees; smaller floats would slow the arithmetic
 _SHORE = 9  # cells over which waves run out
 
-_BEND = 14.0  # pixels of refraction for a slope of one
-_LIGHT = np.array([-0.6, -0.8], np.float32)  # towards the light: from the upper left
-_SKY = np.array([[150], [196], [206]], np.float32)
+_BEND = 15.0  # pixels of refraction for a slope of one
+_LIGHT = np.array([-1.1, -1.4], np.float32)  # towards the light: from the upper left
+_GLINT = -0.24, 0.8  # the darkest and the brightest that a slope looks
+_AXES = (1, 0), (0, 1)
+_SKY = np.array([150, 196, 206], np.float32)
 
 
 def _shore() -> np.ndarray:
@@ -87,13 +89,11 @@ def seen_through(picture: np.ndarray, height: np.ndarray) -> np.ndarray:
     """
     if not height.any():
         return picture
-    fine = cv2.resize(height, (256, 256), interpolation=cv2.INTER_CUBIC)
-    slope_x = cv2.Sobel(fine, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
-    slope_y = cv2.Sobel(fine, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
-    slope = cv2.merge([slope_x, slope_y])
+    slope = cv2.merge([cv2.Sobel(height, cv2.CV_32F, *axis, scale=1 / 16) for axis in _AXES])
+    slope /= 1 + 1.4 * np.abs(slope)  # a splash on a fish should not tear it
+    slope = cv2.resize(slope, (256, 256), interpolation=cv2.INTER_LINEAR)
     bent = cv2.remap(
         picture, _PIXELS + _BEND * slope, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    facing = slope_x * _LIGHT[0] + slope_y * _LIGHT[1]
-    glint = np.clip(facing * 1.5, -0.24, 0.8)
-    return cv2.add(bent, cv2.transform(glint, _SKY), dtype=cv2.CV_8U)
+    glint = np.clip(slope[..., 0] * _LIGHT[0] + slope[..., 1] * _LIGHT[1], *_GLINT)
+    return cv2.add(bent, cv2.merge([glint * part for part in _SKY]), dtype=cv2.CV_8U)
