@@ -1,5 +1,6 @@
 """What the koi pond looks like: fish under pads, bodies that bend, ripples that run and fade."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -113,8 +114,6 @@ def test_at_least_a_quarter_of_a_koi_shows_wherever_it_swims(look):
 
 
 def test_every_pad_is_shorter_than_a_koi():
-    import cv2
-
     for look in range(3):
         cover = (Scenery.of(look).cover > 127).astype(np.uint8)
         _, _, boxes, _ = cv2.connectedComponentsWithStats(cover)

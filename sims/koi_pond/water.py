@@ -22,8 +22,8 @@ _STILL = 1e-2  # heights below which the surface is flat, and is made so
 _NOTHING = 1e-6  # heights that nobody sees; smaller floats would slow the arithmetic
 _SHORE = 9  # cells over which waves run out
 
-_BEND = 15.0  # pixels of refraction for a slope of one
-_LIGHT = np.array([-1.1, -1.4], np.float32)  # towards the light: from the upper left
+_BEND = 16.0  # pixels of refraction for a slope of one
+_LIGHT = np.array([-1.4, -1.8], np.float32)  # towards the light: from the upper left
 _GLINT = -0.24, 0.8  # the darkest and the brightest that a slope looks
 _AXES = (1, 0), (0, 1)
 _SKY = np.array([150, 196, 206], np.float32)
@@ -90,7 +90,7 @@ def seen_through(picture: np.ndarray, height: np.ndarray) -> np.ndarray:
     if not height.any():
         return picture
     slope = cv2.merge([cv2.Sobel(height, cv2.CV_32F, *axis, scale=1 / 16) for axis in _AXES])
-    slope /= 1 + 1.4 * np.abs(slope)  # a splash on a fish should not tear it
+    slope /= 1 + 3 * np.abs(slope)  # a splash on a fish should not tear it
     slope = cv2.resize(slope, (256, 256), interpolation=cv2.INTER_LINEAR)
     bent = cv2.remap(
         picture, _PIXELS + _BEND * slope, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
