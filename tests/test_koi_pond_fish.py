@@ -194,3 +194,19 @@ def test_leaving_koi_leave_the_frame_and_return():
     assert left.sum() >= 3
     assert returned.sum() >= 0.5 * left.sum()
     assert away[:, simulation.shoal.present].mean() < 0.5
+
+
+def test_what_happens_in_one_pond_moves_nothing_in_another():
+    """Fish placed close touch often, so that some ponds are eased apart more than others."""
+
+    def shoal(rows: range) -> Shoal:
+        fish = Shoal(len(rows), leaving=False)
+        for i, row in enumerate(rows):
+            random = np.random.default_rng(row)
+            fish.place(i, random.uniform(90, 166, (6, 2)), random.uniform(-3, 3, 6), random)
+        return fish
+
+    together, alone = shoal(range(3)), [shoal(range(row, row + 1)) for row in range(3)]
+    for fish in (together, *alone):
+        swim(fish, 40)
+    assert np.array_equal(together.head, np.concatenate([fish.head for fish in alone]))
