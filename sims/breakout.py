@@ -236,9 +236,9 @@ def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
                 raise ValueError(f"option `{name}` (={options[name]}) must be from {low} to {high}")
     if "lives" in checked and checked["lives"] % 1:
         raise ValueError(f"option `lives` (={options['lives']}) must be a whole number")
-    if "velocity" in checked and abs(checked["velocity"][1]) < 0.5:
+    if "velocity" in checked and abs(checked["velocity"][1]) < 0.1:
         raise ValueError(
-            f"option `velocity` (={options['velocity']}) must have a vertical speed of at least 0.5"
+            f"option `velocity` (={options['velocity']}) must have a vertical speed of at least 0.1"
         )
     return checked
 
@@ -275,7 +275,7 @@ class BreakoutEnv(gym.Env[np.ndarray, int | np.integer]):
     Paddle in the middle, ball at (32, 45) moving up, to the left or right as the seeded generator
     draws. `reset(options=...)` accepts `bricks` (6, 12) bool with at least one standing, `ball`
     (x, y), its centre pixel, from (2, 4) to (61, 66), `velocity` (vx, vy) in pixels a tick, each
-    within 1.2 of 0 and vy not within 0.5 of it, `lives` (1 to 3) and `paddle` (left edge, 2 to 50).
+    within 1.2 of 0 and vy not within 0.1 of it, `lives` (1 to 3) and `paddle` (left edge, 2 to 50).
 
     ## Episode End
     Terminated when the third ball is lost below the frame. The registered id truncates after

@@ -431,7 +431,7 @@ def test_the_state_of_a_finished_game_is_finished():
         ({"ball": 30.0}, "30.0", "from (2.0, 4.0) to (61.0, 66.0)"),
         ({"ball": "middle"}, "middle", "from (2.0, 4.0) to (61.0, 66.0)"),
         ({"velocity": (1.3, 0.9)}, "(1.3, 0.9)", "from (-1.2, -1.2) to (1.2, 1.2)"),
-        ({"velocity": (1.0, 0.4)}, "(1.0, 0.4)", "at least 0.5"),
+        ({"velocity": (1.0, 0.05)}, "(1.0, 0.05)", "at least 0.1"),
         ({"paddle": 51.0}, "51.0", "from 2.0 to 50.0"),
         ({"paddle": (2.0, 3.0)}, "(2.0, 3.0)", "from 2.0 to 50.0"),
         ({"lives": 0}, "0", "from 1 to 3"),

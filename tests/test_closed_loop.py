@@ -214,6 +214,16 @@ def test_a_gap_leaves_two_true_latents_and_crumbs_stay_in_place():
         assert torch.equal(shown, shown[:1].expand_as(shown))
 
 
+def test_most_crumbs_are_in_all_latents():
+    context, other = two_moments()
+    torch.manual_seed(0)
+    damaged = torch.cat([plant_damage(context, other) for _ in range(8)])
+    crumbs = damaged[:, :, :, 25].amax((2, 3)) > 0
+    crumbs = crumbs[crumbs.any(1)]
+    assert len(crumbs) > 200
+    assert 0.5 < crumbs.all(1).float().mean() < 0.75
+
+
 def test_where_two_moments_are_alike_nothing_is_damaged():
     context, _ = two_moments()
     still = context[:, :1].expand_as(context)

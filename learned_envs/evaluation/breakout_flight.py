@@ -25,9 +25,9 @@ place is extrapolated; half a frame's fall."""
 OUT_OF_SIGHT = 63.5
 """A ball whose middle is below this shows less than half of itself."""
 
-UNSEEN_AT_START = 3
+UNSEEN_AT_START = 8
 """Steps after which a ball that an episode begins without showing has been lost: it is less than a
-pixel above the line and falls by half a pixel a step or more."""
+pixel above the line and falls by an eighth of a pixel a step or more."""
 
 LAUNCH = np.array(sim.BALL_START)
 _WALLS = np.array([(sim.LEFT_WALL, sim.TOP_WALL), (sim.RIGHT_WALL, np.inf)])

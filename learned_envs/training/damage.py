@@ -18,10 +18,10 @@ def plant_damage(context: Tensor, other: Tensor) -> Tensor:
     """Shows something of another moment in contexts.
 
     Half of the rows get *crumbs*: some of the places that differ between the two moments show the
-    other moment, more or less faintly, in the newest 1 to K latents alike, as something left behind
-    or gone. The others get a *gap*: around a place where something moves, a square of a quarter of
-    the height and width shows the other moment in the newest one or two latents (as many as leave
-    two).
+    other moment, more or less faintly, as something left behind or gone. Half of the time they are
+    in all latents alike, as what a dream leaves uncleaned soon is, else in the newest 1 to K. The
+    others get a *gap*: around a place where something moves, a square of a quarter of the height
+    and width shows the other moment in the newest one or two latents (as many as leave two).
 
     Args:
         context: (B, K, C, h, w) latents, oldest first.
@@ -35,7 +35,7 @@ def plant_damage(context: Tensor, other: Tensor) -> Tensor:
     crumbs = torch.rand(rows, 1, 1, 1, device=context.device) < 0.5
     seen_in = torch.where(
         crumbs[:, 0, 0, 0],
-        torch.randint(1, length + 1, (rows,), device=context.device),
+        torch.randint(1, 2 * length + 1, (rows,), device=context.device).clamp(max=length),
         torch.randint(1, max(2, min(3, length - 1)), (rows,), device=context.device),
     )
     where = torch.where(crumbs, _crumbs(newest, other), _gap(context))

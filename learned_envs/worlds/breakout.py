@@ -71,8 +71,9 @@ LADDER = {
     "miss": STYLES["miss"],
     "random": STYLES["random"],
 }
-ODD_START_RATE = 0.65
-LOST_START_RATE = 0.25
+ODD_START_RATE = 0.8
+LOST_START_RATE = 0.3
+AMONG_BRICKS_RATE = 0.7
 _MAX_LAG = 16
 
 
@@ -162,21 +163,23 @@ def make_behaviour(names: Sequence[str], seeds: Sequence[int]) -> Players:
 
 
 def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any] | None:
-    """Begins two episodes in three mid-game: odd walls, few lives, a ball anywhere or just lost.
+    """Begins four episodes in five mid-game: odd walls, few lives, a ball anywhere or just lost.
 
-    The lost ball is one that no frame shows, for one to three steps: a dream that mislays its ball
-    learns from it to launch the next one.
+    A ball among the bricks meets one every few steps, and bricks are what is hardest to dream. The
+    lost ball is one that no frame shows for one to eight steps, long enough for the paddle to move
+    in every frame that a model sees: a dream that mislays its ball learns to launch the next one.
     """
     if random.random() > ODD_START_RATE:
         return None
-    density = random.choice([0.02, 0.2, 0.5, 0.8, 1.0])
+    density = random.choice([0.02, 0.3, 0.5, 0.7, 1.0], p=[0.1, 0.25, 0.25, 0.25, 0.15])
     bricks = random.random((6, 12)) < density
     if random.random() < 0.3:
         bricks[:, random.permutation(12)[: random.integers(1, 11)]] = False
     bricks[random.integers(6), random.integers(12)] = True
-    y, vy = random.uniform(4.0, 54.0), random.choice([-0.92, 0.92])
+    lowest = 36.0 if random.random() < AMONG_BRICKS_RATE else 54.0
+    y, vy = random.uniform(4.0, lowest), random.choice([-0.92, 0.92])
     if random.random() < LOST_START_RATE:
-        y, vy = random.uniform(65.0, 66.0), random.uniform(0.5, 0.92)
+        y, vy = random.uniform(65.0, 66.0), 1 / random.uniform(1.1, 8.0)
     return {
         "bricks": bricks,
         "ball": (random.uniform(2.0, 61.0), y),

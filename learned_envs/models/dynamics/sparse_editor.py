@@ -5,8 +5,10 @@ is not marked is copied exactly, so that a world at rest stays at rest however l
 
 Where the future is open (the direction of a new ball), one pass must still choose. The last block
 is told one of a few *choices*. In training the choice is drawn by how well each explains the truth,
-and a prior learns to predict it; in a dream it is drawn from that prior. This is expectation
-maximisation for a mixture with Laplace likelihood (Dempster et al. 1977; multiple choice learning,
+and a prior learns to predict it; in a dream it is drawn from that prior. The prior looks at every
+place as closely as the writing does: what tells two futures apart may be a hundredth of a pixel,
+and a prior that cannot see it draws lots where nothing is open. This is expectation maximisation
+for a mixture with Laplace likelihood (Dempster et al. 1977; multiple choice learning,
 Guzman-Rivera et al. 2012).
 """
 
@@ -40,6 +42,11 @@ class SparseEditorConfig:
         blocks: Residual blocks at each resolution on the way down; one more each on the way up.
         head: Width of the hidden layer that writes a patch.
         choices: Number of futures to choose from where the future is open; 1 for none.
+        evidence: Channels in which the prior gathers from all places what speaks for a choice.
+        choice_weight: Weight of the prior's loss.
+        least_chance: A choice with less than this share of the likeliest one's chance is never
+            drawn in a dream. Training does not punish a choice where it explains nothing, since it
+            is not drawn there; in a thousand steps even one chance in a hundred comes up.
         temperature: Scale of the likelihood, in summed absolute error of the latent, by which a
             choice is credited with the truth.
         threshold: Probability of change above which a place is rewritten.
@@ -53,7 +60,10 @@ class SparseEditorConfig:
     widths: tuple[int, ...] = (80, 112, 128)
     blocks: tuple[int, ...] = (1, 1, 1)
     head: int = 128
-    choices: int = 2
+    choices: int = 4
+    evidence: int = 64
+    choice_weight: float = 0.1
+    least_chance: float = 0.2
     temperature: float = 0.5
     threshold: float = 0.3
     tolerance: float = 0.012
@@ -65,6 +75,8 @@ class SparseEditorConfig:
             raise ValueError(
                 f"`widths` ({len(self.widths)}) and `blocks` ({len(self.blocks)}) must be as many"
             )
+        if not 0 < self.least_chance <= 1:
+            raise ValueError(f"`least_chance` (={self.least_chance}) must be above 0 and at most 1")
 
     def build(self, latent_shape: tuple[int, int, int], actions: ActionEncoding) -> "SparseEditor":
         """Builds the editor for latents (C, h, w)."""
@@ -109,7 +121,12 @@ class SparseEditor(Dynamics):
             UpBlock(b, a) for a, b in zip(config.widths, config.widths[1:], strict=False)
         )
         self.decoder = nn.ModuleList(ResidualBlock(w) for w in config.widths[:-1])
-        self.prior = nn.Linear(coarsest, config.choices)
+        self.evidence = nn.Conv2d(finest, config.evidence, 1)
+        self.prior = nn.Sequential(
+            nn.Linear(config.evidence + coarsest, config.evidence),
+            nn.ReLU(),
+            nn.Linear(config.evidence, config.choices),
+        )
         self.expected_error = nn.Linear(coarsest, 1)
         self.choice = nn.Linear(config.choices, finest, bias=False)
         self.last = ResidualBlock(finest)
@@ -124,7 +141,9 @@ class SparseEditor(Dynamics):
         """See `Dynamics.predict`; `noise["choice"]` (B, 1) uniform picks among the futures."""
         quiet = action.new_zeros(len(action), 1)
         features, prior, expected = self._features(state["latents"], state, action, quiet)
-        cumulative = prior.softmax(1).cumsum(1)[:, :-1]
+        likeliest = prior.amax(1, keepdim=True)
+        unlikely = prior < likeliest + math.log(self.config.least_chance)
+        cumulative = prior.masked_fill(unlikely, -math.inf).softmax(1).cumsum(1)[:, :-1]
         chosen = (noise["choice"] >= cumulative).sum(1)
         values, mask = self._write(features, self._one_hot(chosen))
         decisions = {"choice": noise["choice"] - cumulative, "edit": mask - self._threshold}
@@ -155,9 +174,10 @@ class SparseEditor(Dynamics):
         error, mask_error = self._errors(values, mask, target, changed, near)
         places = near.sum().clamp(min=1)
         write, marks = error.sum() / places, mask_error.sum() / places
-        choice = F.cross_entropy(prior, chosen)
+        choice = self._choice_error(prior, credit)
         surprise = F.smooth_l1_loss(expected, (error.detach() + 1e-2).log())
-        total = write + self.config.mask_weight * marks + 0.02 * (choice + surprise)
+        config = self.config
+        total = write + config.mask_weight * marks + config.choice_weight * choice + 0.02 * surprise
         parts = {"write": write, "mask": marks, "choice": choice, "surprise": surprise}
         prediction = Prediction(
             latent=values.detach(), edited=self._edited(mask), surprise=expected.detach()
@@ -191,7 +211,9 @@ class SparseEditor(Dynamics):
         pooled = x.amax((2, 3))
         for i in reversed(range(len(self.up))):
             x = self.decoder[i](self.up[i](x, kept[i]))
-        return x, self.prior(pooled).float(), self.expected_error(pooled.detach())[:, 0].float()
+        evidence = F.relu(self.evidence(F.relu(x))).amax((2, 3))
+        prior = self.prior(torch.cat([evidence, pooled], 1)).float()
+        return x, prior, self.expected_error(pooled.detach())[:, 0].float()
 
     def _write(self, features: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
         """Values (B, C, h, w) and log-odds of change (B, 1, h, w)."""
@@ -207,6 +229,15 @@ class SparseEditor(Dynamics):
         error = ((values - target).abs().mean(1, keepdim=True) * region).sum((1, 2, 3))
         mask_error = F.binary_cross_entropy_with_logits(mask, changed, reduction="none")
         return error, mask_error
+
+    def _choice_error(self, prior: Tensor, credit: Tensor) -> Tensor:
+        """Cross-entropy of log-odds (B, n) to credits (B, n); even credits teach nothing."""
+        if self.config.choices == 1:
+            return prior.new_zeros(())
+        evenness = -torch.xlogy(credit, credit).sum(1) / math.log(self.config.choices)
+        weight = 1 - evenness
+        error = F.cross_entropy(prior, credit, reduction="none")
+        return (weight * error).sum() / weight.sum().clamp(min=1)
 
     @property
     def _threshold(self) -> float:

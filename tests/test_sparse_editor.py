@@ -1,0 +1,97 @@
+"""The sparse editor draws each open future whole, and as often as it happens."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from learned_envs.models.actions import DiscreteActions
+from learned_envs.models.codecs.identity import IdentityConfig
+from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
+from learned_envs.models.world_model import WorldModel, WorldModelConfig, training_noise
+
+LIKELY = 0.9
+NOOP = torch.tensor([1.0, 0.0])
+
+
+def open_world(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Contexts (rows, 2, 3, 8, 8) with one lit place, and what follows: all places bright or dark.
+
+    Bright follows a place in the upper half with the probability `LIKELY`, else dark does.
+    """
+    context = torch.zeros(rows, 2, 3, 8, 8)
+    y, x = torch.randint(8, (rows,)), torch.randint(8, (rows,))
+    context[torch.arange(rows), :, :, y, x] = 1.0
+    upper = y < 4
+    bright = torch.where(torch.rand(rows) < LIKELY, upper, ~upper)
+    following = torch.where(bright, 0.8, -0.8)[:, None, None, None].expand(rows, 3, 8, 8)
+    return context, following
+
+
+def state_of(context: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {"latents": context, "actions": NOOP.expand(len(context), 1, 2)}
+
+
+@pytest.fixture(scope="module")
+def model() -> WorldModel:
+    """An editor of 8x8 pixels that learned `open_world`."""
+    torch.manual_seed(0)
+    editor = SparseEditorConfig(
+        context=2, patch=2, widths=(16, 16), blocks=(1, 1), head=16, choices=3, evidence=16,
+        least_chance=0.01,
+    )  # fmt: skip
+    built = WorldModelConfig(
+        image_size=(8, 8), actions=DiscreteActions(count=2), codec=IdentityConfig(), dynamics=editor
+    ).build()
+    optimiser = torch.optim.AdamW(built.parameters(), 3e-3)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=500)
+    for _ in range(500):
+        context, following = open_world(64)
+        noise = training_noise(built.noise_spec, 64, torch.device("cpu"))
+        loss = built.dynamics.loss(state_of(context), NOOP.expand(64, 2), following, noise)
+        optimiser.zero_grad()
+        loss.total.backward()
+        optimiser.step()
+        schedule.step()
+    return built.eval()
+
+
+@torch.no_grad()
+def dreamed(model: WorldModel, context: torch.Tensor) -> torch.Tensor:
+    noise = training_noise(model.noise_spec, len(context), torch.device("cpu"))
+    state, _ = model.step(state_of(context), torch.zeros(len(context), dtype=torch.long), noise)
+    return state["latents"][:, -1]
+
+
+def test_an_open_future_is_drawn_whole(model: WorldModel):
+    latent = dreamed(model, open_world(500)[0])
+    whole = (abs(abs(latent) - 0.8) < 0.3).all(dim=(1, 2, 3)) & (
+        latent.flatten(1).sign().sum(1).abs() == 3 * 64
+    )
+    assert whole.float().mean() > 0.97
+
+
+def test_an_open_future_is_drawn_as_often_as_it_happens(model: WorldModel):
+    context = open_world(2000)[0]
+    upper = context[:, 0, 0, :4].amax((1, 2)) > 0.5
+    bright = dreamed(model, context).mean((1, 2, 3)) > 0
+    assert abs(bright[upper].float().mean() - LIKELY) < 0.07
+    assert abs(bright[~upper].float().mean() - (1 - LIKELY)) < 0.07
+
+
+def test_a_future_far_less_likely_than_the_likeliest_is_never_drawn(
+    model: WorldModel, monkeypatch: pytest.MonkeyPatch
+):
+    config = dataclasses.replace(model.dynamics.config, least_chance=0.5)
+    monkeypatch.setattr(model.dynamics, "config", config)
+    context = open_world(2000)[0]
+    upper = context[:, 0, 0, :4].amax((1, 2)) > 0.5
+    bright = dreamed(model, context).mean((1, 2, 3)) > 0
+    assert bright[upper].float().mean() > 0.98
+    assert bright[~upper].float().mean() < 0.02
+
+
+@pytest.mark.parametrize("chance", [0.0, -0.1, 1.5])
+def test_a_least_chance_that_is_none_is_refused(chance: float):
+    with pytest.raises(ValueError, match="`least_chance` .*above 0 and at most 1"):
+        SparseEditorConfig(least_chance=chance)
