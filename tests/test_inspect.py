@@ -108,7 +108,7 @@ def test_breakout_is_looked_up_and_its_events_are_counted(breakout: Report) -> N
 
 
 def test_breakout_recordings_are_lively_and_not_late(breakout: Report) -> None:
-    assert breakout.frozen == 0
+    assert breakout.frozen < 0.01  # while a ball is out of sight below a paddle at rest
     assert breakout.lag.lag == 0
     assert all(action.share > 0.02 for action in breakout.actions)
 
