@@ -132,7 +132,10 @@ def test_rows_that_are_no_longer_numbers_go_back_to_the_truth(error):
 
 def test_a_latent_smaller_than_the_neighbourhood_that_divergence_looks_at_will_do():
     model = dataclasses.replace(
-        tiny_config(4), dynamics=SparseEditorConfig(widths=(8,), blocks=(1,), head=8, patch=2)
+        tiny_config(4),
+        dynamics=SparseEditorConfig(
+            widths=(8,), blocks=(1,), head=8, patch=2, glimpse=8, glimpse_widths=(8, 8, 8)
+        ),
     ).build()
     window = play(2, 4)
     small = dataclasses.replace(window, observation=window.observation[:, :, 4:8, 4:8])

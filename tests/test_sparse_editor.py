@@ -38,14 +38,14 @@ def model() -> WorldModel:
     torch.manual_seed(0)
     editor = SparseEditorConfig(
         context=2, patch=2, widths=(16, 16), blocks=(1, 1), head=16, choices=3, evidence=16,
-        least_chance=0.01,
+        least_chance=0.01, glimpses=1, glimpse=8, glimpse_widths=(8, 8, 8),
     )  # fmt: skip
     built = WorldModelConfig(
         image_size=(8, 8), actions=DiscreteActions(count=2), codec=IdentityConfig(), dynamics=editor
     ).build()
     optimiser = torch.optim.AdamW(built.parameters(), 3e-3)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=500)
-    for _ in range(500):
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=1000)
+    for _ in range(1000):
         context, following = open_world(64)
         noise = training_noise(built.noise_spec, 64, torch.device("cpu"))
         loss = built.dynamics.loss(state_of(context), NOOP.expand(64, 2), following, noise)

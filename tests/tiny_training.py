@@ -31,7 +31,9 @@ def tiny_config(size: int = SIZE) -> WorldModelConfig:
         image_size=(size, size),
         actions=DiscreteActions(count=3, idle=IDLE),
         codec=IdentityConfig(),
-        dynamics=SparseEditorConfig(widths=(8, 8), blocks=(1, 1), head=8),
+        dynamics=SparseEditorConfig(
+            widths=(8, 8), blocks=(1, 1), head=8, glimpses=1, glimpse=8, glimpse_widths=(8, 8, 8)
+        ),
         heads=HeadsConfig(rewards=(0.0, 1.0), width=8),
     )
 

@@ -168,6 +168,7 @@ def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any]
     A ball among the bricks meets one every few steps, and bricks are what is hardest to dream. The
     lost ball is one that no frame shows for one to eight steps, long enough for the paddle to move
     in every frame that a model sees: a dream that mislays its ball learns to launch the next one.
+    The last ball is out of sight for at most three, so that a dream learns when to end.
     """
     if random.random() > ODD_START_RATE:
         return None
@@ -177,14 +178,15 @@ def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any]
         bricks[:, random.permutation(12)[: random.integers(1, 11)]] = False
     bricks[random.integers(6), random.integers(12)] = True
     lowest = 36.0 if random.random() < AMONG_BRICKS_RATE else 54.0
+    lives = int(random.integers(1, 4))
     y, vy = random.uniform(4.0, lowest), random.choice([-0.92, 0.92])
     if random.random() < LOST_START_RATE:
-        y, vy = random.uniform(65.0, 66.0), 1 / random.uniform(1.1, 8.0)
+        y, vy = random.uniform(65.0, 66.0), 1 / random.uniform(1.1, 3.0 if lives == 1 else 8.0)
     return {
         "bricks": bricks,
         "ball": (random.uniform(2.0, 61.0), y),
         "velocity": (random.uniform(-1.2, 1.2), vy),
-        "lives": int(random.integers(1, 4)),
+        "lives": lives,
         "paddle": random.uniform(2.0, 50.0),
     }
 

@@ -1,7 +1,8 @@
 """A one-pass editor: rewrites the places that change and leaves every other bit as it is.
 
-A small UNet over patches says, for each place of the latent, whether it changes and to what. What
-is not marked is copied exactly, so that a world at rest stays at rest however long it is dreamed.
+A small UNet over patches says, for each place of the latent, whether it changes and to what; a few
+*glimpses*, close looks at what keeps moving, correct it there. What is not marked is copied
+exactly, so that a world at rest stays at rest however long it is dreamed.
 
 Where the future is open (the direction of a new ball), one pass must still choose. The last block
 is told one of a few *choices*. In training the choice is drawn by how well each explains the truth,
@@ -29,6 +30,7 @@ from learned_envs.models.dynamics.dynamics import (
     State,
     StepLoss,
 )
+from learned_envs.models.dynamics.glimpses import Glimpses
 
 
 @configuration
@@ -36,11 +38,16 @@ class SparseEditorConfig:
     """Sizes and training constants of a `SparseEditor`.
 
     Attributes:
-        context: Past latents seen.
+        context: Past latents seen, at least 2.
         patch: Side of the patches of latent that become one place of the network.
         widths: Channels at each resolution, finest first.
         blocks: Residual blocks at each resolution on the way down; one more each on the way up.
         head: Width of the hidden layer that writes a patch.
+        glimpses: Places looked at closely, those where something keeps moving.
+        glimpse: Side of a glimpse in places of the latent, divisible by 4.
+        glimpse_widths: Channels at a half and at a quarter of a glimpse's resolution, and features
+            of the whole.
+        points: Points whose exact position and motion a glimpse is told.
         choices: Number of futures to choose from where the future is open; 1 for none.
         evidence: Channels in which the prior gathers from all places what speaks for a choice.
         choice_weight: Weight of the prior's loss.
@@ -48,7 +55,10 @@ class SparseEditorConfig:
             drawn in a dream. Training does not punish a choice where it explains nothing, since it
             is not drawn there; in a thousand steps even one chance in a hundred comes up.
         temperature: Scale of the likelihood, in summed absolute error of the latent, by which a
-            choice is credited with the truth.
+            choice is credited with the truth. It should be above what slight errors sum to: else
+            credit is noise nearly everywhere, and the prior learns from nothing else.
+        as_dreamed: Share of the rows in training whose choice is drawn as in a dream, not by
+            credit, so that what is not open is written rightly under any choice.
         threshold: Probability of change above which a place is rewritten.
         tolerance: Absolute difference below which a place counts as unchanged.
         mask_weight: Weight of the mask's loss.
@@ -60,11 +70,16 @@ class SparseEditorConfig:
     widths: tuple[int, ...] = (80, 112, 128)
     blocks: tuple[int, ...] = (1, 1, 1)
     head: int = 128
+    glimpses: int = 3
+    glimpse: int = 20
+    glimpse_widths: tuple[int, int, int] = (64, 64, 320)
+    points: int = 8
     choices: int = 4
     evidence: int = 64
     choice_weight: float = 0.1
     least_chance: float = 0.2
-    temperature: float = 0.5
+    temperature: float = 2.0
+    as_dreamed: float = 0.33
     threshold: float = 0.3
     tolerance: float = 0.012
     mask_weight: float = 0.2
@@ -75,6 +90,10 @@ class SparseEditorConfig:
             raise ValueError(
                 f"`widths` ({len(self.widths)}) and `blocks` ({len(self.blocks)}) must be as many"
             )
+        if self.context < 2:
+            raise ValueError(f"`context` (={self.context}) must be at least 2: motion is looked at")
+        if self.glimpse % 4:
+            raise ValueError(f"`glimpse` (={self.glimpse}) must be divisible by 4")
         if not 0 < self.least_chance <= 1:
             raise ValueError(f"`least_chance` (={self.least_chance}) must be above 0 and at most 1")
 
@@ -120,14 +139,20 @@ class SparseEditor(Dynamics):
         self.up = nn.ModuleList(
             UpBlock(b, a) for a, b in zip(config.widths, config.widths[1:], strict=False)
         )
-        self.decoder = nn.ModuleList(ResidualBlock(w) for w in config.widths[:-1])
+        self.decoder = nn.ModuleList(ResidualBlock(w) for w in config.widths[1:-1])
+        self.glimpses = Glimpses(
+            count=config.glimpses, side=config.glimpse, widths=config.glimpse_widths,
+            points=config.points, context=config.context, channels=channels,
+            told=config.context * actions.size + 1, choices=config.choices,
+        )  # fmt: skip
+        self.glimpsed = nn.Linear(config.glimpse_widths[-1], finest)
         self.evidence = nn.Conv2d(finest, config.evidence, 1)
         self.prior = nn.Sequential(
-            nn.Linear(config.evidence + coarsest, config.evidence),
+            nn.Linear(config.evidence + coarsest + config.glimpse_widths[-1], config.evidence),
             nn.ReLU(),
             nn.Linear(config.evidence, config.choices),
         )
-        self.expected_error = nn.Linear(coarsest, 1)
+        self.expected_error = nn.Linear(coarsest + config.glimpse_widths[-1], 1)
         self.choice = nn.Linear(config.choices, finest, bias=False)
         self.last = ResidualBlock(finest)
         written = nn.Conv2d(config.head, (channels + 1) * config.patch**2, 1)
@@ -141,9 +166,7 @@ class SparseEditor(Dynamics):
         """See `Dynamics.predict`; `noise["choice"]` (B, 1) uniform picks among the futures."""
         quiet = action.new_zeros(len(action), 1)
         features, prior, expected = self._features(state["latents"], state, action, quiet)
-        likeliest = prior.amax(1, keepdim=True)
-        unlikely = prior < likeliest + math.log(self.config.least_chance)
-        cumulative = prior.masked_fill(unlikely, -math.inf).softmax(1).cumsum(1)[:, :-1]
+        cumulative = self._chances(prior).cumsum(1)[:, :-1]
         chosen = (noise["choice"] >= cumulative).sum(1)
         values, mask = self._write(features, self._one_hot(chosen))
         decisions = {"choice": noise["choice"] - cumulative, "edit": mask - self._threshold}
@@ -152,7 +175,7 @@ class SparseEditor(Dynamics):
         )
 
     def loss(self, state: State, action: Tensor, target: Tensor, noise: Noise) -> StepLoss:
-        """See `Dynamics.loss`; the choice is drawn by how well each explains `target`."""
+        """See `Dynamics.loss`; most choices are drawn by how well they explain `target`."""
         previous = state["latents"][:, -1]
         latents, level = self._with_noise(state["latents"])
         features, prior, expected = self._features(latents, state, action, level)
@@ -168,7 +191,8 @@ class SparseEditor(Dynamics):
             )
             # Without the prior in it: with it, one choice would take all before they differ.
             credit = (-errors / self.config.temperature).softmax(1)
-            cumulative = credit.cumsum(1)[:, :-1]
+            as_dreamed = torch.rand_like(noise["choice"]) < self.config.as_dreamed
+            cumulative = torch.where(as_dreamed, self._chances(prior), credit).cumsum(1)[:, :-1]
             chosen = (noise["choice"] >= cumulative).sum(1)
         values, mask = self._write(features, self._one_hot(chosen))
         error, mask_error = self._errors(values, mask, target, changed, near)
@@ -198,10 +222,11 @@ class SparseEditor(Dynamics):
 
     def _features(
         self, latents: Tensor, state: State, action: Tensor, level: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Features (B, F, gh, gw), log-odds of the choices (B, n) and log error expected (B,)."""
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Features, log-odds of the choices (B, n) and log error expected (B,)."""
         told = torch.cat([state["actions"].flatten(1), action, level], 1)
         seen = torch.cat([latents[:, 1:] - latents[:, :-1], latents[:, -1:]], 1).flatten(1, 2)
+        glimpses = self.glimpses.read(seen, told)
         x = self.stem(seen.contiguous(memory_format=torch.channels_last))
         x = x + (self.condition(told)[:, :, None, None] + self.position).to(x.dtype)
         kept = []
@@ -210,15 +235,21 @@ class SparseEditor(Dynamics):
             kept.append(x)
         pooled = x.amax((2, 3))
         for i in reversed(range(len(self.up))):
-            x = self.decoder[i](self.up[i](x, kept[i]))
+            x = self.up[i](x, kept[i])
+            x = self.decoder[i - 1](x) if i else x  # the finest is the last, told the choice
+        glimpsed = F.relu(glimpses["features"]).amax(1)
+        x = x + self.glimpsed(glimpsed)[:, :, None, None]
         evidence = F.relu(self.evidence(F.relu(x))).amax((2, 3))
+        pooled = torch.cat([pooled, glimpsed], 1)
         prior = self.prior(torch.cat([evidence, pooled], 1)).float()
-        return x, prior, self.expected_error(pooled.detach())[:, 0].float()
+        expected = self.expected_error(pooled.detach())[:, 0].float()
+        return glimpses | {"grid": x}, prior, expected
 
-    def _write(self, features: Tensor, choice: Tensor) -> tuple[Tensor, Tensor]:
+    def _write(self, features: dict[str, Tensor], choice: Tensor) -> tuple[Tensor, Tensor]:
         """Values (B, C, h, w) and log-odds of change (B, 1, h, w)."""
-        x = self.last(features + self.choice(choice)[:, :, None, None])
+        x = self.last(features["grid"] + self.choice(choice)[:, :, None, None])
         written = F.pixel_shuffle(self.write(F.relu(x)), self.config.patch).float()
+        written = written + self.glimpses.edit(features, choice, written.shape[2:])
         return written[:, :-1], written[:, -1:]
 
     def _errors(
@@ -238,6 +269,11 @@ class SparseEditor(Dynamics):
         weight = 1 - evenness
         error = F.cross_entropy(prior, credit, reduction="none")
         return (weight * error).sum() / weight.sum().clamp(min=1)
+
+    def _chances(self, prior: Tensor) -> Tensor:
+        """Log-odds (B, n) as the chances with which a dream draws each choice."""
+        unlikely = prior < prior.amax(1, keepdim=True) + math.log(self.config.least_chance)
+        return prior.masked_fill(unlikely, -math.inf).softmax(1)
 
     @property
     def _threshold(self) -> float:

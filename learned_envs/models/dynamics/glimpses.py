@@ -1,0 +1,218 @@
+"""Glimpses: close looks at the places where something keeps moving, each computed from its centre.
+
+A network on a coarse grid has to learn what a ball does at a brick once for every place a ball can
+have within a grid cell. A glimpse is cut out around the moving thing itself, so that it meets every
+such event in the same position and learns it once; and it is one vector before it is written, so
+that what it writes is one decision and not one for each cell. (Mnih et al. 2014, "Recurrent Models
+of Visual Attention", with the glance directed by motion instead of learned.)
+
+Whether a ball meets a brick in this step or the next may turn on a hundredth of a pixel. So a
+glimpse is told besides where its *points* are and where their motion takes them: centroids of
+learned features (spatial soft-argmax: Levine et al. 2016, "End-to-End Training of Deep Visuomotor
+Policies"), given as sines and cosines (Fourier features: Tancik et al. 2020).
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from learned_envs.models.dynamics.blocks import ResidualBlock, convolution
+
+_LEVELS = 127.5  # of a latent from -1 to 1: motion is counted in bytes
+_BOX = 5
+_SUPPRESSED = 6
+_PERIODS = (1, 2, 4, 8, 16, 32, 64)  # of the sines, in places
+
+
+class Glimpses(nn.Module):
+    """Cuts glimpses out of what the editor sees, reads each, and writes what it would change.
+
+    Args:
+        count: Glimpses, G.
+        side: Height and width of a glimpse in places of the latent, divisible by 4.
+        widths: Channels at a half and at a quarter of its resolution, and features of the whole.
+        points: Points followed in a glimpse.
+        context: Latents seen, K.
+        channels: Of a latent, C.
+        told: Numbers that the network is told besides.
+        choices: Futures to choose from.
+    """
+
+    def __init__(
+        self,
+        *,
+        count: int,
+        side: int,
+        widths: tuple[int, int, int],
+        points: int,
+        context: int,
+        channels: int,
+        told: int,
+        choices: int,
+    ):
+        super().__init__()
+        (fine, coarse, width), grid = widths, side // 4
+        self.count, self.side, self.channels = count, side, channels
+        self.fine = nn.Conv2d(context * channels, fine, 4, 2, 1)
+        self.told = nn.Linear(told + 2, fine)
+        self.coarse = nn.Sequential(convolution(fine, coarse, stride=2), ResidualBlock(coarse))
+        self.gather = nn.Linear(coarse * grid**2, width)
+        self.points = _Points(points, channels, side, width)
+        self.think = _Perceptron(width)
+        self.choice = nn.Linear(choices, width, bias=False)
+        self.decide = _Perceptron(width)
+        self.spread = nn.Linear(width, coarse * grid**2)
+        self.expand = nn.Conv2d(coarse, 4 * fine, 1)
+        self.write = nn.Conv2d(fine, 4 * (channels + 1), 3, 1, 1)
+        with torch.no_grad():  # begin by changing little
+            self.write.weight.mul_(0.1)
+        ramp = 1 - (torch.arange(side) - (side - 1) / 2).abs() * 2 / (side + 1)
+        self.register_buffer("hat", ramp[:, None] * ramp, persistent=False)
+        self.hat: Tensor
+
+    def read(self, seen: Tensor, told: Tensor) -> dict[str, Tensor]:
+        """Looks at what moves, before a choice is made.
+
+        Args:
+            seen: (B, K C, h, w), by how much each latent but the first differs from the one before,
+                oldest first, and the newest latent.
+            told: (B, T).
+
+        Returns:
+            What `edit` needs; `features` (B, G, width) among it.
+        """
+        size = seen.shape[2:]
+        changes = seen[:, : -self.channels].unflatten(1, (-1, self.channels))
+        y, x = _centres(changes, self.count)
+        index, inside = self._places(y, x, size)
+        cut = seen.flatten(2).gather(2, index.expand(-1, seen.shape[1], -1)) * inside
+        cut = cut.unflatten(2, (self.count, self.side, self.side)).transpose(1, 2)
+        cut = cut.flatten(0, 1)
+        where = torch.stack([2 * y / size[0] - 1, 2 * x / size[1] - 1], -1)
+        told = torch.cat([told[:, None].expand(-1, self.count, -1), where], -1).flatten(0, 1)
+        fine = self.fine(cut) + self.told(told)[:, :, None, None]
+        coarse = self.coarse(F.relu(fine))
+        gathered = self.gather(F.relu(coarse).flatten(1))
+        features = self.think(gathered + self.points(cut, y.flatten(), x.flatten()))
+        hat = self.hat.flatten().repeat(self.count) * inside
+        total = hat.new_zeros(len(y), 1, size[0] * size[1]).scatter_add(2, index, hat)
+        return {
+            "fine": fine, "coarse": coarse, "index": index,
+            "share": hat / total.gather(2, index).clamp(min=1e-3),
+            "features": features.unflatten(0, (-1, self.count)),
+        }  # fmt: skip
+
+    def edit(self, glimpses: dict[str, Tensor], choice: Tensor, size: torch.Size) -> Tensor:
+        """What a choice (B, n) adds to what is written on the places of a picture: (B, W, h, w).
+
+        Where glimpses overlap, each has a share that falls with the distance from its centre.
+        """
+        x = self.decide(glimpses["features"] + self.choice(choice)[:, None]).flatten(0, 1)
+        coarse = glimpses["coarse"]
+        x = coarse + self.spread(F.relu(x)).view_as(coarse)
+        x = glimpses["fine"] + F.pixel_shuffle(self.expand(F.relu(x)), 2)
+        written = F.pixel_shuffle(self.write(F.relu(x)), 2).float().unflatten(0, (-1, self.count))
+        written = written.transpose(1, 2).flatten(2) * glimpses["share"]
+        index = glimpses["index"].expand_as(written)
+        canvas = written.new_zeros(*written.shape[:2], size[0] * size[1])
+        return canvas.scatter_add(2, index, written).unflatten(2, size)
+
+    def _places(self, y: Tensor, x: Tensor, size: torch.Size) -> tuple[Tensor, Tensor]:
+        """For centres (B, G), the flat places (B, 1, G side side) of glimpses and which are inside.
+
+        Places outside of the picture are given as the nearest inside.
+        """
+        offset = torch.arange(self.side, device=y.device) - self.side // 2
+        y, x = y[:, :, None] + offset, x[:, :, None] + offset
+        row, column = y.clamp(0, size[0] - 1), x.clamp(0, size[1] - 1)
+        inside = (row == y)[..., None] & (column == x)[:, :, None]
+        index = row[..., None] * size[1] + column[:, :, None]
+        return index.flatten(1)[:, None], inside.flatten(1)[:, None].float()
+
+
+class _Points(nn.Module):
+    """Where learned features of a glimpse are centred, and where they would be a step on."""
+
+    def __init__(self, count: int, channels: int, side: int, width: int):
+        super().__init__()
+        self.channels = channels
+        self.feature = nn.Sequential(
+            nn.Conv2d(2 * channels, 3 * count, 1), nn.ReLU(), nn.Conv2d(3 * count, count, 1)
+        )
+        sines = 2 * 3 * 2 * len(_PERIODS)  # of two axes, three positions
+        self.tell = nn.Linear((sines + 4) * count, width)
+        offset = torch.arange(side) - float(side // 2)
+        place = torch.stack(torch.meshgrid(offset, offset, indexing="ij"))
+        self.register_buffer("place", place, persistent=False)
+        rate = torch.tensor([2 * math.pi / period for period in _PERIODS])
+        self.register_buffer("rate", rate, persistent=False)
+        self.place: Tensor
+        self.rate: Tensor
+
+    def forward(self, cut: Tensor, y: Tensor, x: Tensor) -> Tensor:
+        """Maps glimpses (N, K C, side, side) centred at `y`, `x` (N,) to features (N, width)."""
+        change, newest = cut[:, -2 * self.channels :].split(self.channels, 1)
+        now, mass = self._centroids(newest, change)
+        then, mass_then = self._centroids(newest - change, -change)
+        moved = now - then
+        centre = torch.stack([y, x], 1)[:, None].to(now.dtype)
+        at = torch.stack([now, now + moved, now - moved], -1) + centre[..., None]
+        angle = at[..., None] * self.rate
+        sines = torch.cat([angle.sin(), angle.cos()], -1).flatten(1)
+        return self.tell(torch.cat([sines, moved.flatten(1), mass, mass_then], 1))
+
+    def _centroids(self, image: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+        """Centroids (N, P, 2), y and x from the middle, and masses (N, P) of an image's features.
+
+        A feature is of one place alone: of what is there, and what differs from another moment.
+        """
+        weight = F.relu(self.feature(torch.cat([image, change], 1))).float()
+        mass = weight.sum((2, 3))
+        moment = (weight[:, :, None] * self.place).sum((3, 4))
+        return moment / (mass[..., None] + 1e-2), mass / weight[0, 0].numel()
+
+
+class _Perceptron(nn.Module):
+    """Adds two dense layers of its input to it; begins as the identity."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
+        nn.init.normal_(self.second.weight, std=0.2 * width**-0.5)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.relu(self.first(F.relu(x))))
+
+
+@torch.no_grad()
+def _centres(changes: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Where things kept moving, by changes (B, K - 1, C, h, w): rows and columns (B, count).
+
+    All that moved at least twice counts for more than the largest single change, such as a thing
+    that is gone. In whole numbers throughout, so that every runtime finds the same places.
+    """
+    moved = _boxes(_boxes((changes.abs().amax(2) * _LEVELS).round()))
+    score = 9 * moved.sum(1) - 8 * moved.amax(1)
+    height, width = score.shape[1:]
+    rows = torch.arange(height, device=score.device)[:, None]
+    columns = torch.arange(width, device=score.device)
+    ys, xs = [], []
+    for _ in range(count):
+        best = score.flatten(1).argmax(1)
+        y, x = best // width, best % width
+        far = (
+            torch.maximum((rows - y[:, None, None]).abs(), (columns - x[:, None, None]).abs())
+            > _SUPPRESSED
+        )
+        score = score * far
+        ys.append(y)
+        xs.append(x)
+    return torch.stack(ys, 1), torch.stack(xs, 1)
+
+
+def _boxes(counts: Tensor) -> Tensor:
+    """Sums of whole numbers over boxes around every place, exactly."""
+    return (F.avg_pool2d(counts, _BOX, 1, _BOX // 2) * _BOX**2).round()
