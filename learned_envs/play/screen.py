@@ -78,7 +78,11 @@ class Screen:
         pygame.display.quit()
 
     def frame(self, view: View) -> None:
-        """Answers the events that have come, and draws one frame."""
+        """Answers the events that have come and draws one frame, a sixtieth after the one before.
+
+        The wait leaves the interpreter to the game's own thread.
+        """
+        self._clock.tick(FPS)
         for event in pygame.event.get():
             if event.type == pygame.QUIT:
                 view.done = True
@@ -95,7 +99,6 @@ class Screen:
         """Draws until the view is done."""
         while not view.done:
             self.frame(view)
-            self._clock.tick(FPS)
 
     def measure(self, view: View, seconds: float) -> Drawing:
         """Draws for `seconds`, or until the view is done, and tells how evenly."""
@@ -103,7 +106,6 @@ class Screen:
         while not view.done and times[-1] - times[0] < seconds:
             self.frame(view)
             times.append(time.perf_counter())
-            self._clock.tick(FPS)
         return drawing(np.array(times))
 
     def _toggle_full(self) -> None:
