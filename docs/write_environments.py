@@ -6,6 +6,7 @@ from pathlib import Path
 
 ENVIRONMENTS = (
     ("Real-Breakout-v0", "sims.breakout:BreakoutEnv"),
+    ("Real-KoiPond-v0", "sims.koi_pond:KoiPondEnv"),
     ("Dream-Breakout-v0, Dream-v0", "learned_envs.dream.dream_env:DreamEnv"),
 )
 

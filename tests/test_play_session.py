@@ -8,7 +8,7 @@ import pytest
 from tiny_play import LEFT, RIGHT, WORLD, recorded, save_tiny_breakout, tiny_stage
 
 from learned_envs.models.dynamics.diffusion_dynamics import tiny_denoiser
-from learned_envs.play.hands import Hands, action_name, key_hint
+from learned_envs.play.hands import Hands, action_name, how_to_play
 from learned_envs.play.keepsakes import Saver
 from learned_envs.play.session import Session
 from learned_envs.play.snapshot import Mode, pictures
@@ -412,7 +412,7 @@ def test_a_key_that_is_none_of_the_worlds_is_left_to_others():
 
 
 def test_the_hint_names_the_keys_of_every_action():
-    assert key_hint(WORLD) == "Play with     Left or A: left     Right or D: right"
+    assert how_to_play(WORLD) == "Play with     Left or A: left     Right or D: right"
 
 
 def test_actions_are_written_by_name_or_by_number():

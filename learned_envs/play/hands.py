@@ -1,4 +1,4 @@
-"""What a person's hands send. A world that is played with a pointer will have hands of its own."""
+"""What a person's hands send, on a keyboard or with a mouse."""
 
 from __future__ import annotations
 
@@ -43,8 +43,52 @@ class Hands:
         self._held.clear()
 
 
-def key_hint(world: World) -> str:
-    """One line that says which keys play, empty if none do: `Play with  Left or A: left`."""
+class Mouse:
+    """A button held over a picture, as actions of a world; without effect where keys play.
+
+    Args:
+        world: Says what its pointer does.
+
+    Attributes:
+        at: Where the button is held, u and v in [0, 1]; None while it is not.
+    """
+
+    def __init__(self, world: World):
+        self._pointer = world.pointer
+        self._since = 0.0
+        self.at: tuple[float, float] | None = None
+
+    def press(self, u: float, v: float, now: float) -> list[Any]:
+        """The button goes down at a time in seconds; returns the actions to send in turn."""
+        if self._pointer is None:
+            return []
+        self.at, self._since = (u, v), now
+        return [self._pointer.action(u, v, True, 0.0)]
+
+    def move(self, u: float, v: float) -> list[Any]:
+        """The pointer moves; returns the actions to send, none if the button is not down."""
+        if self._pointer is None or self.at is None:
+            return []
+        self.at = u, v
+        return [self._pointer.action(u, v, True, 0.0)]
+
+    def release(self, now: float) -> list[Any]:
+        """The button is let go; returns the actions to send in turn."""
+        if self._pointer is None or self.at is None:
+            return []
+        held = max(self.held(now), 1e-3)
+        (u, v), self.at = self.at, None
+        return [self._pointer.action(u, v, False, held), self._pointer.action(u, v, False, 0.0)]
+
+    def held(self, now: float) -> float:
+        """For how many seconds the button is down."""
+        return now - self._since if self.at is not None else 0.0
+
+
+def how_to_play(world: World) -> str:
+    """One line that says how to play, empty if nobody can: `Play with  Left or A: left`."""
+    if world.pointer is not None:
+        return world.pointer.hint
     by_action: dict[str, list[str]] = {}
     for key, action in world.keys.items():
         by_action.setdefault(action_name(world, action), []).append(key_name(key))

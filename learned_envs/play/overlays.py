@@ -59,6 +59,15 @@ def draw_chart(surface: pygame.Surface, rect: pygame.Rect, doubts: np.ndarray, l
             pygame.draw.rect(surface, theme.doubt_colour(doubt), column)
 
 
+def draw_hold(
+    surface: pygame.Surface, pictures: Sequence[pygame.Rect], u: float, v: float, held: float
+) -> None:
+    """Rings at (u, v) in [0, 1] of every picture that grow while a button is held down."""
+    for rect in pictures:
+        at = rect.x + u * rect.width, rect.y + v * rect.height
+        pygame.draw.circle(surface, theme.INK, at, 6 + 24 * min(held, 1.0), 2)
+
+
 def draw_action(surface: pygame.Surface, room: pygame.Rect, world: World, action: Any) -> None:
     """Writes the latest action in the middle of `room`, among the others if they have names.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pygame
 
 from learned_envs.play import controls, overlays, theme, widgets
-from learned_envs.play.hands import Hands, key_hint
+from learned_envs.play.hands import Hands, Mouse, how_to_play
 from learned_envs.play.keepsakes import Saver
 from learned_envs.play.layout import Layout, arrange
 from learned_envs.play.session import Session
@@ -41,7 +42,9 @@ class Window:
         self.done, self.weight = False, DEFAULT_WEIGHT
         self.overlays = {"action"}
         self.saver = Saver(out, world.name)
-        self._hands, self._hint = Hands(world), key_hint(world)
+        self._hands, self._mouse, self._hint = Hands(world), Mouse(world), how_to_play(world)
+        self._pictures: tuple[pygame.Rect, ...] = ()
+        self._touched = pygame.Rect(0, 0, 1, 1)  # the picture that was clicked on last
         self._hits: list[tuple[pygame.Rect, Control]] = []
         self._dragged: str | None = None
         self._pointer = (-1, -1)
@@ -57,13 +60,16 @@ class Window:
         elif event.type == pygame.WINDOWFOCUSLOST:
             self._hands.let_go()
             self._act()
+            self._send(self._mouse.release(_seconds()))
         elif event.type == pygame.MOUSEMOTION:
             self._pointer = event.pos
             self._drag(event.pos[0])
+            self._send(self._mouse.move(*self._within(event.pos)))
         elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
             self._press(event.pos)
         elif event.type == pygame.MOUSEBUTTONUP and event.button == 1:
             self._dragged = None
+            self._send(self._mouse.release(_seconds()))
 
     def toggle(self, name: str) -> None:
         """Turns an overlay on or off."""
@@ -107,6 +113,11 @@ class Window:
         surface.fill(theme.NIGHT)
         for place, (rect, picture) in enumerate(zip(layout.pictures, shown, strict=True)):
             self._draw_picture(surface, rect, picture, now, place)
+        self._pictures = layout.pictures
+        if self._mouse.at is not None:
+            overlays.draw_hold(
+                surface, layout.pictures, *self._mouse.at, self._mouse.held(_seconds())
+            )
         if layout.chart:
             overlays.draw_chart(surface, layout.chart, now.doubts, _CHART_STEPS)
         if layout.blocks:
@@ -140,6 +151,10 @@ class Window:
                     self._dragged = control.label
                     self._drag(at[0])
                 self._do(control)
+        for rect in self._pictures:
+            if rect.collidepoint(at):
+                self._touched = rect
+                self._send(self._mouse.press(*self._within(at), _seconds()))
 
     def _do(self, control: Control) -> None:
         self.saver.note = ""
@@ -152,8 +167,17 @@ class Window:
                     widgets.slide_to(control, rect, x)
 
     def _act(self) -> None:
-        action = self._hands.action
-        self.session.send(lambda stage: stage.hold(action))
+        self._send([self._hands.action])
+
+    def _send(self, actions: Sequence[Any]) -> None:
+        for action in actions:
+            self.session.send(lambda stage, action=action: stage.hold(action))
+
+    def _within(self, at: tuple[int, int]) -> tuple[float, float]:
+        """Where a place of the window is in the picture that was touched last: u, v in [0, 1]."""
+        rect = self._touched
+        u, v = (at[0] - rect.x) / rect.width, (at[1] - rect.y) / rect.height
+        return min(max(u, 0.0), 1.0), min(max(v, 0.0), 1.0)
 
     def _draw_picture(
         self,
@@ -218,6 +242,10 @@ class Window:
             theme.write(surface, f"{doubt:.2f}", at, anchor="midright")
             at = way.x - 8, rect.centery
             theme.write(surface, "doubt", at, colour=theme.FAINT, anchor="midright")
+
+
+def _seconds() -> float:
+    return pygame.time.get_ticks() / 1000
 
 
 def _enlarged(picture: Picture, rect: pygame.Rect) -> pygame.Surface:

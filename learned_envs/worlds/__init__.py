@@ -3,11 +3,11 @@
 import importlib
 from difflib import get_close_matches
 
-from learned_envs.worlds.world import Behaviour, World
+from learned_envs.worlds.world import Behaviour, Pointer, World
 
-__all__ = ["Behaviour", "World", "get", "names"]
+__all__ = ["Behaviour", "Pointer", "World", "get", "names"]
 
-_NAMES = ("breakout",)
+_NAMES = ("breakout", "koi_pond")
 
 
 def names() -> tuple[str, ...]:

@@ -32,6 +32,21 @@ class Behaviour(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pointer:
+    """How a person plays with a mouse.
+
+    Attributes:
+        action: Maps u, v, pressed, held to an action: where the pointer is in the picture, in [0,
+            1], whether its button is down and, at the moment it is let go, for how many seconds it
+            was down; 0 at any other.
+        hint: One line that tells a person so.
+    """
+
+    action: Callable[[float, float, bool, float], Any]
+    hint: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class World:
     """One world, real and dreamed.
@@ -53,6 +68,7 @@ class World:
         keys: The action that a person sends while a key is held, by the key's name in pygame
             (`left`, `a`); of several keys the one pressed last counts, and the window's own keys
             give way to them. Empty where a person plays with a pointer.
+        pointer: How a person plays with a mouse, or None where keys do.
         make_behaviour: Players for rows; row i plays `names[i]`, seeded with `seeds[i]`.
         reset_options: Options of `reset` that a behaviour's episodes begin with, or None.
         events: Counts the named events of a recorded episode.
@@ -76,6 +92,7 @@ class World:
     events: Callable[[Episode], dict[str, int]]
     ladder: tuple[str, ...] = ()
     keys: Mapping[str, Any] = field(default_factory=dict)
+    pointer: Pointer | None = None
     presets: Mapping[str, Callable[[], WorldModelConfig]] = field(default_factory=dict)
     recipes: Mapping[str, Callable[[], Recipe]] = field(default_factory=dict)
 

@@ -21,7 +21,6 @@ from torch.nn import functional as F
 from learned_envs.models.dynamics.blocks import ResidualBlock, convolution
 
 _LEVELS = 127.5  # of a latent from -1 to 1: motion is counted in bytes
-_BOX = 5
 _SUPPRESSED = 6
 _PERIODS = (1, 2, 4, 8, 16, 32, 64)  # of the sines, in places
 
@@ -194,7 +193,7 @@ def _centres(changes: Tensor, count: int) -> tuple[Tensor, Tensor]:
     All that moved at least twice counts for more than the largest single change, such as a thing
     that is gone. In whole numbers throughout, so that every runtime finds the same places.
     """
-    moved = _boxes(_boxes((changes.abs().amax(2) * _LEVELS).round()))
+    moved = _smooth((changes.abs().amax(2) * _LEVELS).round())
     score = 9 * moved.sum(1) - 8 * moved.amax(1)
     height, width = score.shape[1:]
     rows = torch.arange(height, device=score.device)[:, None]
@@ -213,6 +212,12 @@ def _centres(changes: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return torch.stack(ys, 1), torch.stack(xs, 1)
 
 
-def _boxes(counts: Tensor) -> Tensor:
-    """Sums of whole numbers over boxes around every place, exactly."""
-    return (F.avg_pool2d(counts, _BOX, 1, _BOX // 2) * _BOX**2).round()
+def _smooth(counts: Tensor) -> Tensor:
+    """Sums whole numbers (B, C, h, w) over boxes of 5x5 around every place, and those once more."""
+    sums = F.pad(counts, (4, 4, 4, 4))
+    for dim in (2, 2, 3, 3):
+        last = sums.shape[dim] - 4
+        two = sums.narrow(dim, 0, last + 3) + sums.narrow(dim, 1, last + 3)
+        four = two.narrow(dim, 0, last) + two.narrow(dim, 2, last)
+        sums = four + sums.narrow(dim, 4, last)
+    return sums

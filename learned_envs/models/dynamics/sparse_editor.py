@@ -41,7 +41,8 @@ class SparseEditorConfig:
         context: Past latents seen, at least 2.
         patch: Side of the patches of latent that become one place of the network.
         widths: Channels at each resolution, finest first.
-        blocks: Residual blocks at each resolution on the way down; one more each on the way up.
+        blocks: Residual blocks at each resolution on the way down; one at each finer one on the
+            way up.
         head: Width of the hidden layer that writes a patch.
         glimpses: Places looked at closely, those where something keeps moving.
         glimpse: Side of a glimpse in places of the latent, divisible by 4.
@@ -67,12 +68,12 @@ class SparseEditorConfig:
 
     context: int = 4
     patch: int = 4
-    widths: tuple[int, ...] = (80, 112, 128)
-    blocks: tuple[int, ...] = (1, 1, 1)
+    widths: tuple[int, ...] = (80, 112)
+    blocks: tuple[int, ...] = (1, 1)
     head: int = 128
     glimpses: int = 3
     glimpse: int = 20
-    glimpse_widths: tuple[int, int, int] = (64, 64, 320)
+    glimpse_widths: tuple[int, int, int] = (64, 48, 256)
     points: int = 8
     choices: int = 4
     evidence: int = 64
