@@ -60,6 +60,20 @@ def inspect(folder: Positional[Path], /) -> None:
     print(inspect_folder(folder))
 
 
+def chunks(folder: Positional[Path], /, *, out: Path, seconds: float = 6.0) -> None:
+    """Exports a recording as short raw chunks, each with every action that acts in it.
+
+    Args:
+        folder: Of the recording.
+        out: Folder to write to; chunks that are there already are kept.
+        seconds: Length of a chunk.
+    """
+    from learned_envs.data.chunks import export_chunks
+
+    written = sum(1 for _ in export_chunks(folder, out, seconds=seconds))
+    print(f"{written:,} chunks in {out}")
+
+
 def train(
     world: Positional[str],
     /,
@@ -283,6 +297,7 @@ COMMANDS = {
     "list": list_worlds,
     "record": record,
     "inspect": inspect,
+    "chunks": chunks,
     "train": train,
     "evaluate": evaluate,
     "compare": compare,

@@ -25,6 +25,13 @@ def test_record_then_inspect_prints_what_was_recorded(monkeypatch, capsys, tmp_p
     assert "bricks broken" in out
 
 
+def test_a_recording_is_exported_as_chunks(monkeypatch, capsys, tmp_path):
+    run(monkeypatch, "record", "breakout", "--out", str(tmp_path / "takes"), "--episodes", "1")
+    run(monkeypatch, "chunks", str(tmp_path / "takes"), "--out", str(tmp_path / "chunks"))
+    count = len(list((tmp_path / "chunks").glob("*_meta.json")))
+    assert f"{count} chunks in" in capsys.readouterr().out and count > 0
+
+
 def test_an_unknown_world_ends_with_the_nearest_name_and_no_traceback(monkeypatch):
     with pytest.raises(SystemExit, match="Did you mean 'breakout'"):
         run(monkeypatch, "train", "brekout")
