@@ -337,6 +337,13 @@ def test_pixels_stay_crisp_when_they_are_enlarged():
     assert (pixels[:7] == 0).all()
 
 
+def test_small_pixels_are_smoothed_when_they_are_enlarged():
+    frame = np.zeros((40, 40, 3), np.uint8)
+    frame[:, 20:] = 200
+    row = pygame.surfarray.array3d(theme.enlarged(frame, (90, 90)))[:, 45, 0].astype(int)
+    assert np.diff(row).max() < 150 and row[0] == 0 and row[-1] == 200
+
+
 def test_heat_is_dark_where_nothing_changed_and_brightest_where_most_did():
     change = np.zeros((2, 2), np.float32)
     change[0, 1], change[1, 0] = 0.5, 0.1

@@ -21,6 +21,7 @@ UNSURE: Colour = (245, 190, 80)
 LOST: Colour = (240, 92, 92)
 
 SMALL, MIDDLE, LARGE, HUGE = 14, 16, 22, 44
+_CRISP = 4  # times a pixel is enlarged from which on it stays a square
 
 
 def doubt_colour(doubt: float) -> Colour:
@@ -97,12 +98,15 @@ def bar(surface: pygame.Surface, rect: pygame.Rect, share: float, colour: Colour
 
 
 def enlarged(frame: np.ndarray, size: tuple[int, int]) -> pygame.Surface:
-    """A frame (H, W, 3) uint8 at another size, with crisp pixels and smooth seams.
+    """A frame (H, W, 3) uint8 at another size (width, height).
 
-    Enlarged to whole pixels first and shrunk smoothly to `size` (width, height) after that.
+    Large pixels are crisp with smooth seams: enlarged to whole pixels first and shrunk smoothly
+    after that. Pixels of less than four of the screen's would only look ragged: they are smoothed.
     """
     height, width = frame.shape[:2]
     small = pygame.image.frombuffer(np.ascontiguousarray(frame).tobytes(), (width, height), "RGB")
     factor = max(-(-size[0] // width), -(-size[1] // height), 1)
+    if factor < _CRISP:
+        return pygame.transform.smoothscale(small, size)
     large = pygame.transform.scale(small, (width * factor, height * factor))
     return large if large.get_size() == size else pygame.transform.smoothscale(large, size)

@@ -197,7 +197,7 @@ class Window:
             surface.blit(glow, rect)
         line = rect.y - 18
         begin = theme.write(surface, picture.title, (rect.x, line), theme.MIDDLE, anchor="midleft")
-        score = f"{picture.game.score:g}"
+        score = f"{round(picture.game.score, 2):g}"
         at = rect.right, line
         end = theme.write(surface, score, at, theme.LARGE, anchor="midright")
         at = end.x - 8, line + 2
