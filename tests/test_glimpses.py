@@ -92,22 +92,57 @@ def test_what_moves_is_seen_alike_wherever_it_is():
     torch.testing.assert_close(torch.roll(here, (5, 3), (2, 3)), there)
 
 
-def test_a_point_is_told_to_a_hundredth_of_a_place():
-    """A bar whose edges cover their places in part, moved by less than they can be told apart."""
-    points = glimpses_of(side=8).points
+def square(top: float, left: float, size: int = 20) -> torch.Tensor:
+    """(1, 3, size, size): a bright 2x2 square on black whose edges cover their places in part."""
+
+    def cover(begin: float) -> torch.Tensor:
+        place = torch.arange(float(size))
+        return ((place + 1).clamp(max=begin + 2) - place.clamp(min=begin)).clamp(min=0)
+
+    return (2 * cover(top)[:, None] * cover(left) - 1).expand(1, 3, size, size)
+
+
+def points_of_brightness(side: int = 20):
+    points = glimpses_of(side=side).points
     with torch.no_grad():
         points.feature[0].weight.zero_()
-        points.feature[0].bias.zero_()
         points.feature[0].weight[0, 0] = points.feature[2].weight[0, 0] = 1.0
-        points.feature[2].bias.zero_()
-    found = []
-    for left in (2.0, 2.01, 2.37, 3.5):
-        place = torch.arange(8.0)
-        cover = (torch.minimum(place + 1, torch.tensor(left + 2)) - place.clamp(min=left)).clamp(0)
-        image = cover.expand(1, 3, 8, 8)
-        centroids, _ = points._centroids(image, torch.zeros_like(image))
-        found.append(centroids[0, 0, 1].item() + 4 - left)
-    assert max(found) - min(found) < 0.005
+    return points
+
+
+@pytest.mark.parametrize("standing", [None, (2, 2), (14, 3)])
+def test_a_point_is_told_to_a_hundredth_of_a_place_whatever_stands_around(standing):
+    points, found = points_of_brightness(), []
+    for moved in (0.0, 0.01, 0.37, 0.99):
+        newest, before = square(9 + moved, 8.5), square(8 + moved, 7.5)
+        if standing:
+            newest, before = (torch.maximum(p, square(*standing)) for p in (newest, before))
+        change = newest - before
+        bright, dark = newest + 1, 1 - newest
+        centroids, _ = points._centroids(bright, dark, change, points._moving(change))
+        y, x = centroids[0, 0].tolist()
+        found.append((y + 10.5 - (10 + moved), x + 10.5 - 9.5))
+    assert abs(torch.tensor(found)).max() < 0.01
+
+
+def test_the_picture_is_seen_from_a_point_between_places():
+    points, standing = points_of_brightness(), square(6.0, 8.0)
+    ahead = points._seen_from(standing, torch.tensor([[[-2.25, -2.0]]]))
+    assert ahead.shape == (1, 1, 3, 7, 7)
+    around = torch.tensor([-1.0, 0.5, 1.0, -0.5, -1.0, -1.0, -1.0])  # from 4.75 down, at column 8
+    torch.testing.assert_close(ahead[0, 0, 0, :, 3], around)
+
+
+def test_a_network_is_told_what_its_points_would_meet():
+    """Two worlds that differ only by something two steps of the thing's motion away."""
+    points = points_of_brightness()
+    empty = torch.cat([square(9, 9) - square(8, 9), square(9, 9)], 1)
+    full = empty.clone()
+    full[:, 3:, 12, 9:11] = 1.0
+    with torch.no_grad():
+        points.tell.weight[:, : -3 * 3 * 49] = 0  # but not where it is itself
+        here = torch.tensor([10]), torch.tensor([10])
+        assert (points(empty, *here) - points(full, *here)).abs().amax() > 0.01
 
 
 def test_a_picture_at_rest_is_looked_at_without_harm():

@@ -13,9 +13,7 @@ from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
 from learned_envs.models.heads import HeadsConfig
 from learned_envs.models.world_model import DynamicsConfig, WorldModel, WorldModelConfig
 
-EDITOR = SparseEditorConfig(
-    widths=(8, 8), head=8, glimpses=1, glimpse=8, glimpse_widths=(8, 8, 8)
-)
+EDITOR = SparseEditorConfig(widths=(8, 8), head=8, glimpses=1, glimpse=8, glimpse_widths=(8, 8, 8))
 SIZE = 16
 CONTEXTS = 5
 

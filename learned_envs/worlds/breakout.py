@@ -216,7 +216,7 @@ def small() -> WorldModelConfig:
         image_size=(64, 64),
         actions=DiscreteActions(count=3, idle=NOOP),
         codec=IdentityConfig(),
-        dynamics=SparseEditorConfig(),
+        dynamics=SparseEditorConfig(as_dreamed=0.33),
         heads=HeadsConfig(rewards=(0.0, 1.0)),
     )
 

@@ -6,23 +6,19 @@ such event in the same position and learns it once; and it is one vector before 
 that what it writes is one decision and not one for each cell. (Mnih et al. 2014, "Recurrent Models
 of Visual Attention", with the glance directed by motion instead of learned.)
 
-Whether a ball meets a brick in this step or the next may turn on a hundredth of a pixel. So a
-glimpse is told besides where its *points* are and where their motion takes them: centroids of
-learned features (spatial soft-argmax: Levine et al. 2016, "End-to-End Training of Deep Visuomotor
-Policies"), given as sines and cosines (Fourier features: Tancik et al. 2020).
+Whether a ball meets a brick in this step or the next may turn on a hundredth of a pixel: a glimpse
+is told besides what its `Points` are.
 """
-
-import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from learned_envs.models.dynamics.blocks import ResidualBlock, convolution
+from learned_envs.models.dynamics.points import Points
 
 _LEVELS = 127.5  # of a latent from -1 to 1: motion is counted in bytes
-_SUPPRESSED = 6
-_PERIODS = (1, 2, 4, 8, 16, 32, 64)  # of the sines, in places
+_SUPPRESSED = 6  # places around a centre: no other centre, and what counts for its points
 
 
 class Glimpses(nn.Module):
@@ -58,7 +54,7 @@ class Glimpses(nn.Module):
         self.told = nn.Linear(told + 2, fine)
         self.coarse = nn.Sequential(convolution(fine, coarse, stride=2), ResidualBlock(coarse))
         self.gather = nn.Linear(coarse * grid**2, width)
-        self.points = _Points(points, channels, side, width)
+        self.points = Points(points, channels, side, width, reach=_SUPPRESSED)
         self.think = _Perceptron(width)
         self.choice = nn.Linear(choices, width, bias=False)
         self.decide = _Perceptron(width)
@@ -129,48 +125,6 @@ class Glimpses(nn.Module):
         inside = (row == y)[..., None] & (column == x)[:, :, None]
         index = row[..., None] * size[1] + column[:, :, None]
         return index.flatten(1)[:, None], inside.flatten(1)[:, None].float()
-
-
-class _Points(nn.Module):
-    """Where learned features of a glimpse are centred, and where they would be a step on."""
-
-    def __init__(self, count: int, channels: int, side: int, width: int):
-        super().__init__()
-        self.channels = channels
-        self.feature = nn.Sequential(
-            nn.Conv2d(2 * channels, 3 * count, 1), nn.ReLU(), nn.Conv2d(3 * count, count, 1)
-        )
-        sines = 2 * 3 * 2 * len(_PERIODS)  # of two axes, three positions
-        self.tell = nn.Linear((sines + 4) * count, width)
-        offset = torch.arange(side) - float(side // 2)
-        place = torch.stack(torch.meshgrid(offset, offset, indexing="ij"))
-        self.register_buffer("place", place, persistent=False)
-        rate = torch.tensor([2 * math.pi / period for period in _PERIODS])
-        self.register_buffer("rate", rate, persistent=False)
-        self.place: Tensor
-        self.rate: Tensor
-
-    def forward(self, cut: Tensor, y: Tensor, x: Tensor) -> Tensor:
-        """Maps glimpses (N, K C, side, side) centred at `y`, `x` (N,) to features (N, width)."""
-        change, newest = cut[:, -2 * self.channels :].split(self.channels, 1)
-        now, mass = self._centroids(newest, change)
-        then, mass_then = self._centroids(newest - change, -change)
-        moved = now - then
-        centre = torch.stack([y, x], 1)[:, None].to(now.dtype)
-        at = torch.stack([now, now + moved, now - moved], -1) + centre[..., None]
-        angle = at[..., None] * self.rate
-        sines = torch.cat([angle.sin(), angle.cos()], -1).flatten(1)
-        return self.tell(torch.cat([sines, moved.flatten(1), mass, mass_then], 1))
-
-    def _centroids(self, image: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
-        """Centroids (N, P, 2), y and x from the middle, and masses (N, P) of an image's features.
-
-        A feature is of one place alone: of what is there, and what differs from another moment.
-        """
-        weight = F.relu(self.feature(torch.cat([image, change], 1))).float()
-        mass = weight.sum((2, 3))
-        moment = (weight[:, :, None] * self.place).sum((3, 4))
-        return moment / (mass[..., None] + 1e-2), mass / weight[0, 0].numel()
 
 
 class _Perceptron(nn.Module):

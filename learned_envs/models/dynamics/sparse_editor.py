@@ -59,7 +59,8 @@ class SparseEditorConfig:
             choice is credited with the truth. It should be above what slight errors sum to: else
             credit is noise nearly everywhere, and the prior learns from nothing else.
         as_dreamed: Share of the rows in training whose choice is drawn as in a dream, not by
-            credit, so that what is not open is written rightly under any choice.
+            credit, so that what is not open is written rightly under any choice. For worlds whose
+            future is seldom open: where it is open at every step, it ruins the prior.
         threshold: Probability of change above which a place is rewritten.
         tolerance: Absolute difference below which a place counts as unchanged.
         mask_weight: Weight of the mask's loss.
@@ -73,14 +74,14 @@ class SparseEditorConfig:
     head: int = 128
     glimpses: int = 3
     glimpse: int = 20
-    glimpse_widths: tuple[int, int, int] = (64, 48, 256)
-    points: int = 8
+    glimpse_widths: tuple[int, int, int] = (64, 32, 224)
+    points: int = 4
     choices: int = 4
     evidence: int = 64
     choice_weight: float = 0.1
     least_chance: float = 0.2
     temperature: float = 2.0
-    as_dreamed: float = 0.33
+    as_dreamed: float = 0.0
     threshold: float = 0.3
     tolerance: float = 0.012
     mask_weight: float = 0.2
