@@ -33,17 +33,18 @@ class Points(nn.Module):
     def __init__(self, count: int, channels: int, side: int, width: int, *, reach: int):
         super().__init__()
         self.channels = channels
-        self.feature = nn.Sequential(
-            nn.Conv2d(3 * channels, 3 * count, 1), nn.ReLU(), nn.Conv2d(3 * count, count, 1)
-        )
+        first = nn.Conv2d(3 * channels, 3 * count, 1)
+        second = nn.Conv2d(3 * count, count, 1)
         with torch.no_grad():  # begin with points on what is bright, and every second on the dark
-            for layer in (self.feature[0], self.feature[2]):
-                nn.init.zeros_(layer.bias)
+            for layer in (first, second):
                 layer.weight.abs_()
-            by_contrast, by_change = self.feature[0].weight.split([2 * channels, channels], 1)
+                assert layer.bias is not None
+                layer.bias.zero_()
+            by_contrast, by_change = first.weight.split([2 * channels, channels], 1)
             by_contrast[::2, channels:] = by_contrast[1::2, :channels] = 0
             by_change *= 0.3
-            self.feature[2].weight[::2, 1::2] = self.feature[2].weight[1::2, ::2] = 0
+            second.weight[::2, 1::2] = second.weight[1::2, ::2] = 0
+        self.feature = nn.Sequential(first, nn.ReLU(), second)
         sines = 2 * 3 * 2 * len(_PERIODS)  # of two axes, three positions
         self.tell = nn.Linear((sines + 4 + channels * (2 * _AHEAD + 1) ** 2) * count, width)
         offset = torch.arange(side) - float(side // 2)
