@@ -205,7 +205,7 @@ def events(episode: Episode) -> dict[str, int]:
 
 
 def small() -> WorldModelConfig:
-    """The packaged model: a sparse editor of pixels, 0.22 GFLOP a frame."""
+    """The packaged model: a sparse editor of pixels, 0.21 GFLOP a frame."""
     from learned_envs.models.actions import DiscreteActions
     from learned_envs.models.codecs.identity import IdentityConfig
     from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
