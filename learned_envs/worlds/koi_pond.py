@@ -101,12 +101,11 @@ class Tappers:
         style, random = self._styles[row], self._random[row]
         assert style is not None
         if not self._left[row]:
-            self._left[row] = style.burst
             place = self._aimed(style, random, frame)
             if place is None:
-                self._left[row], self._wait[row] = 0, FPS * style.gap * random.exponential()
+                self._wait[row] = FPS * style.gap * random.exponential()
                 return 0.0, 0.0, 0.0
-            self._place[row] = place
+            self._left[row], self._place[row] = style.burst, place
         self._left[row] -= 1
         self._wait[row] = FPS / 5 if self._left[row] else FPS * style.gap * random.exponential()
         if self._tapping[row] <= 0 and not self._left[row]:
