@@ -1,17 +1,13 @@
 """A world that is played with a mouse: the koi pond, real, in the window."""
 
-import threading
-
 import numpy as np
 import pytest
-from tiny_play import pygame
+from tiny_play import Driver, pygame
 
 from learned_envs import worlds
 from learned_envs.play.hands import Mouse, how_to_play
 from learned_envs.play.screen import SIZE, Screen
-from learned_envs.play.session import Session
 from learned_envs.play.stage import Stage
-from learned_envs.play.window import Window
 from sims.koi_pond import KoiPondEnv
 
 POND, BREAKOUT = worlds.get("koi_pond"), worlds.get("breakout")
@@ -30,27 +26,20 @@ class Pond(KoiPondEnv):
         return super().step(action)
 
 
-class Person:
+class Person(Driver):
     """Somebody with a mouse at a paused real pond, and a clock that stands still."""
 
     def __init__(self, out):
-        self.pond, self.screen, self.clock = Pond(), Screen("test", SIZE), 10.0
+        self.pond, self.clock = Pond(), 10.0
         stage = Stage(POND, real=self.pond, make_dream=None)
-        stage.paused = True
-        self.session = Session(lambda: stage)
-        self.window = Window(self.session, POND, out=out)
-        self.session.start()
-        self.look()
+        stage.set_paused(True)
+        super().__init__(Screen("test", SIZE), POND, lambda: stage, out)
 
-    def look(self, steps: int = 0) -> np.ndarray:
-        """Waits until the session has answered, plays `steps`, draws and returns the picture."""
+    def play(self, steps: int):
+        """Plays so many steps."""
         for _ in range(steps):
             self.session.send(lambda stage: stage.tick())
-        done = threading.Event()
-        self.session.send(lambda stage: done.set())
-        assert done.wait(60)
-        self.screen.frame(self.window)
-        return pygame.surfarray.array3d(pygame.display.get_surface()).transpose(1, 0, 2)
+        self.look()
 
     def place(self, u: float, v: float) -> tuple[int, int]:
         """A place of the picture in the window."""
@@ -58,18 +47,13 @@ class Person:
         return round(rect.x + u * rect.width), round(rect.y + v * rect.height)
 
     def press(self, at: tuple[int, int]):
-        self._post(pygame.MOUSEBUTTONDOWN, pos=at, button=1)
+        self.post(pygame.MOUSEBUTTONDOWN, pos=at, button=1)
 
     def move(self, at: tuple[int, int]):
-        self._post(pygame.MOUSEMOTION, pos=at, rel=(0, 0), buttons=(1, 0, 0))
+        self.post(pygame.MOUSEMOTION, pos=at, rel=(0, 0), buttons=(1, 0, 0))
 
     def let_go(self, at: tuple[int, int]):
-        self._post(pygame.MOUSEBUTTONUP, pos=at, button=1)
-
-    def _post(self, kind: int, **attributes):
-        pygame.event.post(pygame.event.Event(kind, **attributes))
-        self.screen.frame(self.window)
-        self.look()
+        self.post(pygame.MOUSEBUTTONUP, pos=at, button=1)
 
 
 @pytest.fixture
@@ -87,11 +71,11 @@ def test_a_tap_falls_when_the_button_is_let_go_and_is_harder_the_longer_held(
 ):
     at = person.place(0.25, 0.75)
     person.press(at)
-    person.look(steps=2)
+    person.play(2)
     assert not person.pond.taps
     person.clock += held
     person.let_go(at)
-    person.look(steps=3)
+    person.play(3)
     assert len(person.pond.taps) == 1
     assert person.pond.taps[0] == pytest.approx([0.25, 0.75, strength], abs=0.003)
 
@@ -100,7 +84,7 @@ def test_a_tap_falls_where_the_pointer_has_come_to(person):
     person.press(person.place(0.2, 0.2))
     person.move(person.place(0.6, 0.4))
     person.let_go(person.place(0.6, 0.4))
-    person.look(steps=1)
+    person.play(1)
     assert person.pond.taps[0][:2] == pytest.approx([0.6, 0.4], abs=0.003)
 
 
@@ -108,7 +92,7 @@ def test_a_pointer_that_leaves_the_picture_taps_at_its_edge(person):
     person.press(person.place(0.5, 0.5))
     person.move((0, 0))
     person.let_go((0, 0))
-    person.look(steps=1)
+    person.play(1)
     assert person.pond.taps[0][:2] == [0.0, 0.0]
 
 
@@ -116,7 +100,7 @@ def test_clicks_beside_the_picture_and_mere_motion_tap_nothing(person):
     person.move(person.place(0.5, 0.5))
     person.press((1, 1))
     person.let_go(person.place(0.5, 0.5))
-    person.look(steps=2)
+    person.play(2)
     assert not person.pond.taps
 
 

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from tiny_play import LEFT, RIGHT, WORLD, pygame, save_tiny_breakout, tiny_stage
+from tiny_play import LEFT, RIGHT, WORLD, Driver, pygame, save_tiny_breakout, tiny_stage
 
 from learned_envs.models.dynamics.diffusion_dynamics import tiny_denoiser
 from learned_envs.play import overlays, theme, widgets
@@ -31,47 +31,6 @@ def screen():
     opened.close()
 
 
-class Driver:
-    """A person: presses keys and clicks, and waits until the session has answered."""
-
-    def __init__(self, screen, make_stage, out):
-        self.screen = screen
-        self.session = Session(make_stage)
-        self.window = Window(self.session, WORLD, out=out)
-        self.session.start()
-        self.look()
-
-    def look(self):
-        """Lets the session finish what it was told, draws, and returns the picture."""
-        done = threading.Event()
-        self.session.send(lambda stage: done.set())
-        assert done.wait(60)
-        self.screen.frame(self.window)
-        return pygame.surfarray.array3d(pygame.display.get_surface()).transpose(1, 0, 2)
-
-    def post(self, kind, **attributes):
-        pygame.event.post(pygame.event.Event(kind, **attributes))
-        self.screen.frame(self.window)
-        return self.look()
-
-    def key(self, name):
-        code = pygame.key.key_code(name)
-        self.post(pygame.KEYDOWN, key=code)
-        return self.post(pygame.KEYUP, key=code)
-
-    def button(self, label):
-        return next((r, c) for r, c in self.window._hits if c.label.startswith(label))
-
-    def click(self, at):
-        self.post(pygame.MOUSEMOTION, pos=at, rel=(0, 0), buttons=(0, 0, 0))
-        self.post(pygame.MOUSEBUTTONDOWN, pos=at, button=1)
-        return self.post(pygame.MOUSEBUTTONUP, pos=at, button=1)
-
-    @property
-    def now(self):
-        return self.session.snapshot
-
-
 @pytest.fixture
 def person(screen, weights, tmp_path):
     drivers = []
@@ -82,7 +41,7 @@ def person(screen, weights, tmp_path):
             stage.set_paused(True)
             return stage
 
-        drivers.append(Driver(screen, make, tmp_path / "out"))
+        drivers.append(Driver(screen, WORLD, make, tmp_path / "out"))
         return drivers[-1]
 
     yield begin

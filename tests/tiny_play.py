@@ -1,6 +1,7 @@
 """A stage of the real Breakout and a tiny dream of its size, and what tests need around it."""
 
 import os
+import threading
 import warnings
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from tiny_dream import save_tiny, tiny_config, tiny_model
 from learned_envs import worlds
 from learned_envs.data.episode import Episode, EpisodeAttributes
 from learned_envs.dream.dream_env import DreamEnv
+from learned_envs.play.session import Session
 from learned_envs.play.stage import Stage
+from learned_envs.play.window import Window
 
 WORLD = worlds.get("breakout")
 LEFT, RIGHT = WORLD.keys["left"], WORLD.keys["right"]
@@ -59,3 +62,44 @@ def recorded(seed: int, steps: int = 20) -> Episode:
             world="breakout", fps=15, seed=seed, behaviour="test", action_names=WORLD.action_names
         ),
     )
+
+
+class Driver:
+    """A person: presses keys and clicks, and waits until the session has answered."""
+
+    def __init__(self, screen, world, make_stage, out):
+        self.screen = screen
+        self.session = Session(make_stage)
+        self.window = Window(self.session, world, out=out)
+        self.session.start()
+        self.look()
+
+    def look(self):
+        """Lets the session finish what it was told, draws, and returns the picture."""
+        done = threading.Event()
+        self.session.send(lambda stage: done.set())
+        assert done.wait(60)
+        self.screen.frame(self.window)
+        return pygame.surfarray.array3d(pygame.display.get_surface()).transpose(1, 0, 2)
+
+    def post(self, kind, **attributes):
+        pygame.event.post(pygame.event.Event(kind, **attributes))
+        self.screen.frame(self.window)
+        return self.look()
+
+    def key(self, name):
+        code = pygame.key.key_code(name)
+        self.post(pygame.KEYDOWN, key=code)
+        return self.post(pygame.KEYUP, key=code)
+
+    def button(self, label):
+        return next((r, c) for r, c in self.window._hits if c.label.startswith(label))
+
+    def click(self, at):
+        self.post(pygame.MOUSEMOTION, pos=at, rel=(0, 0), buttons=(0, 0, 0))
+        self.post(pygame.MOUSEBUTTONDOWN, pos=at, button=1)
+        return self.post(pygame.MOUSEBUTTONUP, pos=at, button=1)
+
+    @property
+    def now(self):
+        return self.session.snapshot
