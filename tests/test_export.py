@@ -1,7 +1,9 @@
 import base64
 import dataclasses
+import pickle
 import shutil
 import sys
+import zipfile
 
 import gymnasium as gym
 import numpy as np
@@ -13,12 +15,12 @@ from tiny_dream import save_tiny, tiny_config, tiny_model, tiny_starts
 
 import learned_envs  # noqa: F401
 from learned_envs.deploy import onnx_export
-from learned_envs.deploy.onnx_export import export
+from learned_envs.deploy.onnx_export import embed, export
 from learned_envs.deploy.parity import ParityError, check_parity
 from learned_envs.dream.dream_env import DreamEnv
 from learned_envs.dream.onnx_runtime import OnnxRuntime
 from learned_envs.dream.torch_runtime import TorchRuntime
-from learned_envs.models.checkpoint import CheckpointError
+from learned_envs.models.checkpoint import GRAPH, CheckpointError, add_graph
 from learned_envs.models.codecs.autoencoder import AutoencoderConfig
 from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig, tiny_denoiser
 from learned_envs.models.dynamics.edm_unet import EdmUNetConfig
@@ -152,14 +154,80 @@ def test_rows_of_an_exported_file_begin_anew_on_their_own(exported):
     assert ends[2:] == [[False, True, True], [True, False, False]]
 
 
-def test_a_checkpoints_folder_may_hold_its_graph(tmp_path, weights, exported):
-    folder = tmp_path / "both"
+@pytest.fixture(scope="module")
+def embedded(weights):
+    folder = weights.parent / "embedded"
     shutil.copytree(weights, folder)
-    shutil.copy(exported[0], folder / "None.onnx")
-    with pytest.raises(ValueError, match="learned-envs export"):
+    assert embed(folder, steps=20) == folder / GRAPH
+    return folder
+
+
+def test_a_checkpoint_that_holds_its_graph_plays_it(weights, embedded):
+    runtimes = [DreamEnv(folder).reset()[1]["runtime"] for folder in (weights, embedded)]
+    assert runtimes == ["torch", "onnx"]
+    assert DreamEnv(embedded, runtime="torch").reset()[1]["runtime"] == "torch"
+    with pytest.raises(ValueError, match="--embed"):
         DreamEnv(weights, runtime="onnx")
-    env = DreamEnv(folder, runtime="onnx")
-    assert env.reset()[1]["runtime"] == "onnx"
+
+
+def test_a_checkpoints_graph_dreams_what_an_exported_one_does(embedded, exported):
+    one, other = DreamEnv(embedded), DreamEnv(exported[0])
+    assert (one.reset(seed=3)[0] == other.reset(seed=3)[0]).all()
+    for action in (0, 1, 2, 1, 0):
+        (ours, *told), (theirs, *said) = one.step(action), other.step(action)
+        assert (ours == theirs).all()
+        assert told == said
+
+
+def test_a_checkpoints_graph_repeats_nothing_that_the_checkpoint_holds(weights, embedded):
+    with zipfile.ZipFile(embedded / GRAPH) as file:
+        graph = onnx.load_from_string(file.read("step.onnx"))
+    own = [item for item in graph.graph.initializer if len(item.raw_data)]
+    held = {name for name, _ in export_model().named_parameters()}
+    assert not held & {item.name for item in own}
+    for name in ("model.safetensors", "starts.safetensors", "README.md"):
+        assert (embedded / name).read_bytes() == (weights / name).read_bytes()
+
+
+def test_a_checkpoint_with_a_graph_branches_and_is_pickled(embedded):
+    env = DreamEnv(embedded)
+    env.reset(seed=1)
+    copied = pickle.loads(pickle.dumps(env.runtime))
+    other = DreamEnv(embedded)
+    other.reset(seed=2)
+    other.set_state(env.get_state())
+    assert (env.step(1)[0] == other.step(1)[0]).all()
+    assert copied.spec.source == env.runtime.spec.source
+
+
+def test_a_damaged_graph_in_a_checkpoint_is_named(embedded, tmp_path):
+    folder = tmp_path / "damaged"
+    shutil.copytree(embedded, folder)
+    (folder / GRAPH).write_bytes((folder / GRAPH).read_bytes()[:-9])
+    with pytest.raises(CheckpointError, match=r"graph\.zip.*SHA-256"):
+        DreamEnv(folder)
+    add_graph(folder, b"no archive")
+    with pytest.raises(CheckpointError, match=r"graph\.zip is damaged"):
+        DreamEnv(folder)
+
+
+def test_a_graph_of_another_model_is_named(embedded, tmp_path):
+    folder = save_tiny(tmp_path / "other", tiny_model())
+    add_graph(folder, (embedded / GRAPH).read_bytes())
+    with pytest.raises(CheckpointError, match=r"graph\.zip"):
+        DreamEnv(folder)
+
+
+def test_a_graph_that_fails_is_not_added(weights, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise ParityError("it differs")
+
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(weights, folder)
+    monkeypatch.setattr(onnx_export, "check_parity", fail)
+    with pytest.raises(ParityError):
+        embed(folder)
+    assert not (folder / GRAPH).exists()
 
 
 def test_parity_holds_over_two_hundred_steps(weights, exported):

@@ -23,7 +23,7 @@ def test_the_weights_of_a_world_keep_within_their_cap(world):
     folder = packaged(world)
     assert folder is not None
     assert size_of(folder) <= CAPS[world] * MIB
-    assert {"config.json", "model.safetensors", "starts.safetensors", "README.md"} == {
+    assert {"config.json", "model.safetensors", "starts.safetensors", "graph.zip", "README.md"} == {
         file.name for file in folder.iterdir()
     }
 

@@ -9,10 +9,12 @@ import torch
 from tiny_dream import save_tiny, tiny_config, tiny_model
 
 from learned_envs import worlds
+from learned_envs.dream.onnx_graph import weightless
 from learned_envs.evaluation.speed.bench import bench
 from learned_envs.evaluation.speed.bound import Bound, best_batch, bound_table
 from learned_envs.evaluation.speed.cost import (
     REFERENCE,
+    RUNTIMES,
     StepCost,
     cost_table,
     count_gflop,
@@ -38,6 +40,7 @@ from learned_envs.evaluation.speed.throughput import (
     real_throughput,
     throughput_table,
 )
+from learned_envs.models.checkpoint import add_graph
 from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
 from learned_envs.models.dynamics.edm_unet import EdmUNetConfig
 
@@ -56,8 +59,8 @@ def nothing():
 
 def timed(**given):
     defaults = {
-        "what": DREAM_BATCH, "rows": 256, "device": "cpu", "dtype": "fp32", "calls": 3,
-        "milliseconds": 500.0, "gflop": 0.25, "state_bytes": 2048, "peak_bytes": 4096,
+        "what": DREAM_BATCH, "runtime": "torch", "rows": 256, "device": "cpu", "dtype": "fp32",
+        "calls": 3, "milliseconds": 500.0, "gflop": 0.25, "state_bytes": 2048, "peak_bytes": 4096,
     }  # fmt: skip
     return Throughput(**{**defaults, **given})
 
@@ -65,7 +68,10 @@ def timed(**given):
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("speed") / "weights"
-    return str(save_tiny(folder, tiny_model(tiny_config(64)), world="breakout"))
+    model = tiny_model(tiny_config(64))
+    save_tiny(folder, model, world="breakout")
+    add_graph(folder, weightless(model))
+    return str(folder)
 
 
 # The stopwatch
@@ -114,12 +120,18 @@ def test_the_reference_costs_what_diamond_does():
 
 def test_the_table_of_costs_gives_ratios_to_the_fastest():
     costs = [
-        StepCost(name=name, parameters=1000, gflop=0.5, milliseconds=time)
-        for name, time in (("small", 4.0), (REFERENCE, 250.0))
-    ]
-    rows = cost_table(WORLD, costs, "").rows
-    assert [row[-1] for row in rows] == ["1.0", "62.5"]
-    assert "no preset" in cost_table(WORLD, costs, "").note
+        StepCost(
+            name=name, parameters=1000, gflop=0.5,
+            milliseconds=dict(zip(RUNTIMES, times, strict=True)),
+        )
+        for name, times in (("small", (4.0, 2.0)), (REFERENCE, (250.0, 250.0)))
+    ]  # fmt: skip
+    table = cost_table(WORLD, costs, "")
+    assert [column for column in table.columns if column.startswith("ms")] == [
+        "ms in torch", "ms in ONNX Runtime"
+    ]  # fmt: skip
+    assert [(row[-3], row[-1]) for row in table.rows] == [("1.0", "1.0"), ("62.5", "125.0")]
+    assert "no preset" in table.note
 
 
 # What torch does in a call
@@ -195,17 +207,22 @@ def test_a_world_without_a_real_env_has_only_a_dream():
     assert real_throughput(dataclasses.replace(WORLD, real=None, real_vector=None), 3) == []
 
 
-def test_dreams_are_stepped_alone_and_in_batches_in_both_dtypes(weights):
+def test_dreams_are_stepped_alone_and_in_batches_in_every_runtime_and_dtype(weights):
     measured = dream_throughput(
         WORLD, weights, gflop=0.5, batches=(1, 3), device="cpu", budget=ONE_CALL
     )
-    assert [(item.what, item.rows, item.dtype) for item in measured] == [
-        (DREAM, 1, "fp32"), (DREAM, 1, "bf16"), (DREAM_BATCH, 1, "fp32"),
-        (DREAM_BATCH, 1, "bf16"), (DREAM_BATCH, 3, "fp32"), (DREAM_BATCH, 3, "bf16"),
-    ]  # fmt: skip
+    kinds = [("torch", "fp32"), ("torch", "bf16"), ("onnx", "fp32")]
+    assert [(item.what, item.rows, item.runtime, item.dtype) for item in measured] == [
+        (what, rows, *kind)
+        for what, rows in ((DREAM, 1), (DREAM_BATCH, 1), (DREAM_BATCH, 3))
+        for kind in kinds
+    ]
     state = 4 * (4 * 3 * 64 * 64 + 3 * 3)  # four frames and three actions, in float32
-    assert {item.state_bytes for item in measured} == {state}
-    assert all(item.peak_bytes > state for item in measured)
+    shown = 64 * 64 * 3  # the state of a graph holds the frame, too
+    assert {(item.runtime, item.state_bytes) for item in measured} == {
+        ("torch", state), ("onnx", state + shown)
+    }  # fmt: skip
+    assert all((item.peak_bytes > state) is (item.runtime == "torch") for item in measured)
 
 
 # What bounds a batch
@@ -215,6 +232,7 @@ def test_a_bound_is_looked_for_in_the_best_dtype():
     measured = [
         timed(milliseconds=500.0), timed(dtype="bf16", milliseconds=200.0),
         timed(dtype="bf16", milliseconds=1.0, rows=16), timed(what=DREAM, milliseconds=1.0),
+        timed(runtime="onnx", milliseconds=1.0),
         timed(device="cuda", milliseconds=1.0),
     ]  # fmt: skip
     assert best_batch(measured, "cpu", 256) is measured[1]
@@ -260,6 +278,7 @@ def test_the_figures_are_written_as_json(measured):
     folder, figures = measured
     assert json.loads((folder / "speed.json").read_text()) == figures
     assert [cost["name"] for cost in figures["costs"]] == ["tiny", REFERENCE]
+    assert all(set(cost["milliseconds"]) == set(RUNTIMES) for cost in figures["costs"])
     assert set(figures["peaks"]["cpu"]) == {"fp32", "bf16"}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,50 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from learned_envs.deploy.onnx_graph import trace
 from learned_envs.deploy.parity import TOLERANCE, check_parity
 from learned_envs.dream.exported_file import pack
+from learned_envs.dream.onnx_graph import EXAMPLE_ROWS, step_graph, trace, weightless
 from learned_envs.dream.onnx_runtime import OnnxRuntime
-from learned_envs.dream.runtime import OUTCOME
 from learned_envs.dream.torch_runtime import TorchRuntime
 from learned_envs.dream.weights import resolve
-from learned_envs.models.codecs.codec import to_frames
+from learned_envs.models.checkpoint import GRAPH, add_graph, load_checkpoint
 from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamics
 from learned_envs.models.dynamics.dilated_cnn import DilatedCnn
-from learned_envs.models.world_model import WorldModel, training_noise
+from learned_envs.models.world_model import WorldModel
 
 if TYPE_CHECKING:
     import onnx
-
-_ROWS = 2  # of the examples that are traced
-
-
-class StepGraph(nn.Module):
-    """`WorldModel.step` and the frame, on flat tensors."""
-
-    def __init__(self, model: WorldModel):
-        super().__init__()
-        self.model = model
-
-    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Maps state, action and noise to the next state, the frame and `OUTCOME`."""
-        states, noises = list(self.model.state_spec), list(self.model.noise_spec)
-        state = dict(zip(states, tensors, strict=False))
-        noise = dict(zip(noises, tensors[len(states) + 1 :], strict=True))
-        following, prediction = self.model.step(state, tensors[len(states)], noise)
-        frame = to_frames(self.model.codec.decode(following["latents"][:, -1]))
-        none = torch.zeros_like(prediction.surprise)
-        reward = none if prediction.reward is None else prediction.reward
-        termination = none if prediction.termination is None else prediction.termination
-        assert prediction.doubt is not None
-        return (
-            *(following[name] for name in states),
-            frame,
-            reward,
-            termination,
-            prediction.doubt,
-            prediction.surprise,
-        )
 
 
 class InitGraph(nn.Module):
@@ -114,8 +85,38 @@ def export(
     return written
 
 
+def embed(checkpoint: str | Path, *, steps: int = 200) -> Path:
+    """Adds the graph of its step to a checkpoint, so that ONNX Runtime plays it from its folder.
+
+    The graph holds no weights, so that it adds a hundredth of the checkpoint's size or so.
+
+    Args:
+        checkpoint: Folder, or name of a world with packaged weights.
+        steps: Re-synchronised steps over which parity is checked.
+
+    Returns:
+        The graph's path.
+
+    Raises:
+        ValueError: If there is no such checkpoint; `CheckpointError` if it cannot be read;
+            `ParityError` if the graph does not compute what the checkpoint does, in which case it
+            is not added.
+        gymnasium.error.DependencyNotInstalled: If onnx or onnxscript is missing.
+    """
+    folder = resolve(checkpoint)
+    runtime = TorchRuntime(folder)
+    graph = weightless(load_checkpoint(folder).model)
+    with tempfile.TemporaryDirectory() as temporary:
+        trial = Path(temporary) / folder.name
+        shutil.copytree(folder, trial)
+        add_graph(trial, graph)
+        check_parity(runtime, OnnxRuntime(trial), tolerance=TOLERANCE["fp32"], steps=steps)
+    add_graph(folder, graph)
+    return folder / GRAPH
+
+
 def _export_world(runtime: TorchRuntime, init: bytes, path: Path, dtype: str, steps: int) -> Path:
-    graph = _step_graph(runtime.model, half=dtype == "fp16")
+    graph = step_graph(runtime.model, half=dtype == "fp16")
     for key, value in pack(runtime.spec, init, dtype=dtype).items():
         graph.metadata_props.add(key=key, value=value)
     temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
@@ -128,25 +129,11 @@ def _export_world(runtime: TorchRuntime, init: bytes, path: Path, dtype: str, st
     return path
 
 
-def _step_graph(model: WorldModel, *, half: bool) -> onnx.ModelProto:
-    actions = model.actions
-    states = {name: torch.zeros(_ROWS, *shape) for name, shape in model.state_spec.items()}
-    noise = training_noise(model.noise_spec, _ROWS, torch.device("cpu"))
-    action = torch.zeros(_ROWS, *actions.shape, dtype=actions.dtype)
-    return trace(
-        StepGraph(model).eval(),
-        [*states.values(), action, *noise.values()],
-        inputs=[*(f"state_{n}" for n in states), "action", *(f"noise_{n}" for n in noise)],
-        outputs=[*(f"next_{n}" for n in states), "frame", *OUTCOME],
-        half=half,
-    )
-
-
 def _init_graph(runtime: TorchRuntime) -> onnx.ModelProto:
     """In fp32 always: it runs once a dream, and its codes should be the checkpoint's."""
     spec, actions = runtime.spec, runtime.model.actions
-    frames = np.zeros((_ROWS, spec.context, *spec.observation_space.shape), np.uint8)
-    between = torch.zeros(_ROWS, spec.context - 1, *actions.shape, dtype=actions.dtype)
+    frames = np.zeros((EXAMPLE_ROWS, spec.context, *spec.observation_space.shape), np.uint8)
+    between = torch.zeros(EXAMPLE_ROWS, spec.context - 1, *actions.shape, dtype=actions.dtype)
     return trace(
         InitGraph(runtime.model).eval(),
         [torch.from_numpy(frames), between],

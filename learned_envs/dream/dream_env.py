@@ -84,7 +84,8 @@ class DreamEnv(gym.Env[np.ndarray, Any]):
     - `weights`: name of a world with packaged weights, folder of a checkpoint, exported `.onnx`
       file or hub id (`owner/name@revision`); the world's packaged weights if not given.
     - `world`: name of the world whose spaces the weights must have; the ids set it.
-    - `runtime`: `"torch"`, `"onnx"`, or `"auto"`: what the checkpoint's settings name.
+    - `runtime`: `"torch"`, `"onnx"`, or `"auto"`: `"onnx"` for an exported file and, on the CPU,
+      for a checkpoint that holds its graph, as the packaged ones do.
     - `device`: `"cpu"` or `"cuda"`.
     - `sampler_steps`: of a diffusion model, instead of the checkpoint's.
     - `render_mode`: None or `"rgb_array"`.

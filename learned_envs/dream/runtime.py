@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from learned_envs.dream.dream_spec import DreamSpec
+from learned_envs.models.checkpoint import GRAPH
 
 RuntimeState = dict[str, Any]
 Outcome = dict[str, np.ndarray]
@@ -90,8 +91,8 @@ def open_runtime(
 
     Args:
         path: A checkpoint's folder or an exported `.onnx` file.
-        runtime: `torch`, `onnx`, or `auto`: what the checkpoint's settings name, `torch` if they
-            name none, and `onnx` for an exported file.
+        runtime: `torch`, `onnx`, or `auto`: `onnx` for an exported file and, on the CPU, for a
+            checkpoint that holds a graph, since it takes a step in less than half the time.
         device: `cpu` or `cuda`.
         sampler_steps: Of a diffusion model, instead of the checkpoint's; torch only.
 
@@ -109,20 +110,15 @@ def open_runtime(
                 "give the folder of the checkpoint"
             )
         return _onnx(path, device, sampler_steps)
-    from learned_envs.models.checkpoint import read_config
-
-    described = read_config(path)
-    if runtime == "auto":
-        runtime = described["settings"].get("runtime", "torch")
-    if runtime == "onnx":
-        graph = path / f"{described['world']}.onnx"
-        if not graph.exists():
-            raise ValueError(
-                f"runtime='onnx' plays an exported graph, and there is none at {graph}: run "
-                f"`learned-envs export {described['world']} --weights {path} --out DIR` and give "
-                "weights=DIR/<name>.onnx, or use runtime='torch'"
-            )
-        return _onnx(graph, device, sampler_steps)
+    holds_graph = (path / GRAPH).exists()
+    if runtime == "onnx" and not holds_graph:
+        raise ValueError(
+            f"runtime='onnx' plays a graph, and {path} holds none: add one with `learned-envs "
+            f"export NAME --weights {path} --embed`, or use runtime='torch'"
+        )
+    fastest = holds_graph and device == "cpu" and sampler_steps is None
+    if runtime == "onnx" or (runtime == "auto" and fastest):
+        return _onnx(path, device, sampler_steps)
     from learned_envs.dream.torch_runtime import TorchRuntime
 
     return TorchRuntime(path, device, sampler_steps)

@@ -12,7 +12,7 @@ from learned_envs import worlds
 
 _PACKAGED = Path(__file__).parents[1] / "weights"
 _HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
-_FILES = ["config.json", "*.safetensors", "README.md", "*.onnx"]
+_FILES = ["config.json", "*.safetensors", "graph.zip", "README.md", "*.onnx"]
 
 
 def packaged(world: str) -> Path | None:

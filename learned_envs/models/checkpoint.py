@@ -3,6 +3,7 @@
     config.json          resolved configuration, world, schema version, SHA-256 of the other two
     model.safetensors    parameters, stored in half precision unless asked otherwise
     starts.safetensors   recorded contexts that a dream may begin from
+    graph.zip            where it was added, the step as an ONNX graph without weights
     README.md            the model card
 
 Nothing is ever unpickled: the files are JSON, safetensors and text. `docs/security.md` says what a
@@ -30,7 +31,7 @@ from learned_envs.models.world_model import WorldModel, WorldModelConfig
 
 SCHEMA = 1
 CONFIG, CARD = "config.json", "README.md"
-WEIGHTS, STARTS = "model.safetensors", "starts.safetensors"
+WEIGHTS, STARTS, GRAPH = "model.safetensors", "starts.safetensors", "graph.zip"
 _ENTRIES = {"schema", "world", "settings", "model"}
 _CHECKSUMS = "sha256"
 _UNFIT = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
@@ -63,6 +64,7 @@ class Checkpoint:
         world: Name of the world it dreams, or None for one the library does not know by name.
         settings: Plain values that the dream env reads: see `save_checkpoint`.
         card: Text of the model card.
+        graph: What `add_graph` added, or None.
     """
 
     model: WorldModel
@@ -70,6 +72,7 @@ class Checkpoint:
     world: str | None
     settings: Mapping[str, Any]
     card: str
+    graph: bytes | None = None
 
 
 def save_checkpoint(
@@ -89,7 +92,7 @@ def save_checkpoint(
         model: The model.
         starts: At least one context.
         world: Name of the world.
-        settings: Plain values that the dream env reads: `fps`, `max_episode_steps`, `runtime`.
+        settings: Plain values that the dream env reads: `fps`, `max_episode_steps`.
         card: Text of the model card.
         dtype: Of the stored floating-point parameters.
 
@@ -122,30 +125,45 @@ def save_checkpoint(
         CARD: card.encode(),
     }
     described = json.loads(json.dumps(described))  # tuples become lists, as they will be read
+    _write(folder, files, described)
+
+
+def add_graph(folder: Path, graph: bytes) -> None:
+    """Adds the graph of its step to a checkpoint, in place of one that it may have.
+
+    Raises:
+        CheckpointError: If there is no checkpoint.
+        OSError: If it cannot be written (a full disk, say); the checkpoint is as it was.
+    """
+    folder = Path(folder)
+    described = read_config(folder)
+    kept = [name for name in (WEIGHTS, STARTS, CARD) if (folder / name).exists()]
+    _write(folder, {**{n: (folder / n).read_bytes() for n in kept}, GRAPH: graph}, described)
+
+
+def _write(folder: Path, files: dict[str, bytes], described: dict[str, Any]) -> None:
+    """Writes a whole folder: `files`, and what describes them with their checksums."""
     described[_CHECKSUMS] = {
-        name: hashlib.sha256(files[name]).hexdigest() for name in (WEIGHTS, STARTS)
+        name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != CARD
     }
     described[_CHECKSUMS][CONFIG] = _own_checksum(described)
     files[CONFIG] = (json.dumps(described, indent=1) + "\n").encode()
-    with full_disk_says(
+    full = full_disk_says(
         f"no space is left for {folder}. What stood there before is whole: free some space and "
         "write it again (a training: run the same command again)"
-    ):
-        _write(folder, files)
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(folder.parent, f".{glob.escape(folder.name)}-*.tmp")
-    temporary = folder.with_name(f".{folder.name}-{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        for name, content in files.items():
-            (temporary / name).write_bytes(content)
-        replace_folder(folder, temporary)
-    finally:
+    )
+    with full:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(folder.parent, f".{glob.escape(folder.name)}-*.tmp")
+        temporary = folder.with_name(f".{folder.name}-{os.getpid()}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        try:
+            for name, content in files.items():
+                (temporary / name).write_bytes(content)
+            replace_folder(folder, temporary)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def load_checkpoint(folder: Path | str) -> Checkpoint:
@@ -182,6 +200,7 @@ def load_checkpoint(folder: Path | str) -> Checkpoint:
         world=described["world"],
         settings=described["settings"],
         card=card.read_text("utf-8", errors="replace") if card.exists() else "",
+        graph=_read(folder / GRAPH, checksums.get(GRAPH)) if (folder / GRAPH).exists() else None,
     )
 
 
@@ -242,6 +261,16 @@ def _own_checksum(described: Mapping[str, Any]) -> str:
 
 
 def _read_tensors(path: Path, checksum: str | None) -> dict[str, Tensor]:
+    content = _read(path, checksum)
+    try:
+        return load(content)
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is truncated or no safetensors file ({error}): copy it again"
+        ) from None
+
+
+def _read(path: Path, checksum: str | None) -> bytes:
     if not path.exists():
         raise CheckpointError(f"{path} is missing: copy the whole folder again")
     content = path.read_bytes()
@@ -251,12 +280,7 @@ def _read_tensors(path: Path, checksum: str | None) -> dict[str, Tensor]:
             f"{path} is truncated, damaged or of another checkpoint: its SHA-256 is {found}, "
             f"{CONFIG} says {checksum}. Copy the whole folder again"
         )
-    try:
-        return load(content)
-    except SafetensorError as error:
-        raise CheckpointError(
-            f"{path} is truncated or no safetensors file ({error}): copy it again"
-        ) from None
+    return content
 
 
 def _fill(model: WorldModel, tensors: dict[str, Tensor], path: Path) -> None:

@@ -195,8 +195,13 @@ def _window(
 def _maker(world: World, weights: str | None, device: str) -> MakeDream:
     from learned_envs.dream.dream_env import DreamEnv
 
+    # An overlay looks inside the network, which only torch allows; the world's own rate is enough.
+    runtime = "auto" if weights and Path(weights).suffix == ".onnx" else "torch"
+
     def make(steps: int | None) -> DreamEnv:
-        return DreamEnv(weights, world=world.name, device=device, sampler_steps=steps)
+        return DreamEnv(
+            weights, world=world.name, runtime=runtime, device=device, sampler_steps=steps
+        )
 
     return make
 

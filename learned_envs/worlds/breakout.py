@@ -73,7 +73,12 @@ LADDER = {
 }
 ODD_START_RATE = 0.8
 LOST_START_RATE = 0.3
+FALLING_START_RATE = 0.2
 AMONG_BRICKS_RATE = 0.7
+HIDDEN_FRAMES = (0.45, 0.1, 0.1, 0.2, 0.15)
+"""Chances that a lost ball is out of sight for 1, 2, ... frames. Many for one: a dream that has
+shown no ball for all its context, over a paddle at rest, looks like such a start and must be likely
+to launch the next one. Some for more than the context: the paddle may move meanwhile."""
 _MAX_LAG = 16
 
 
@@ -165,10 +170,10 @@ def make_behaviour(names: Sequence[str], seeds: Sequence[int]) -> Players:
 def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any] | None:
     """Begins four episodes in five mid-game: odd walls, few lives, a ball anywhere or just lost.
 
-    A ball among the bricks meets one every few steps, and bricks are what is hardest to dream. The
-    lost ball is one that no frame shows for one to eight steps, long enough for the paddle to move
-    in every frame that a model sees: a dream that mislays its ball learns to launch the next one.
-    The last ball is out of sight for at most three, so that a dream learns when to end.
+    A ball among the bricks meets one every few steps, and bricks are what is hardest to dream; one
+    that falls near the paddle is caught at its edge or just missed. From the lost ball, which no
+    frame shows, a dream that mislays its ball learns to launch the next one. The last ball is out
+    of sight for at most three frames, so that a dream learns when to end.
     """
     if random.random() > ODD_START_RATE:
         return None
@@ -177,17 +182,25 @@ def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any]
     if random.random() < 0.3:
         bricks[:, random.permutation(12)[: random.integers(1, 11)]] = False
     bricks[random.integers(6), random.integers(12)] = True
-    lowest = 36.0 if random.random() < AMONG_BRICKS_RATE else 54.0
     lives = int(random.integers(1, 4))
-    y, vy = random.uniform(4.0, lowest), random.choice([-0.92, 0.92])
-    if random.random() < LOST_START_RATE:
-        y, vy = random.uniform(65.0, 66.0), 1 / random.uniform(1.1, 3.0 if lives == 1 else 8.0)
+    paddle = random.uniform(2.0, 50.0)
+    x, vx = random.uniform(2.0, 61.0), random.uniform(-1.2, 1.2)
+    kind = random.random()
+    if kind < LOST_START_RATE:
+        hidden = 1 + random.choice(len(HIDDEN_FRAMES), p=HIDDEN_FRAMES)
+        y, vy = 65.5, 0.5 / ((hidden if lives > 1 else min(hidden, 3)) - 0.5)
+    elif kind < LOST_START_RATE + FALLING_START_RATE:
+        y, vy = random.uniform(42.0, 54.0), 0.92
+        x = float(np.clip(paddle + 5.5 + random.uniform(-12.0, 12.0), 2.0, 61.0))
+    else:
+        lowest = 36.0 if random.random() < AMONG_BRICKS_RATE else 54.0
+        y, vy = random.uniform(4.0, lowest), random.choice([-0.92, 0.92])
     return {
         "bricks": bricks,
-        "ball": (random.uniform(2.0, 61.0), y),
-        "velocity": (random.uniform(-1.2, 1.2), vy),
+        "ball": (x, y),
+        "velocity": (vx, vy),
         "lives": lives,
-        "paddle": random.uniform(2.0, 50.0),
+        "paddle": paddle,
     }
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,12 @@ from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 from torch.utils.flop_counter import FlopCounterMode
 
+from learned_envs.dream.onnx_graph import step_graph
+from learned_envs.dream.onnx_runtime import open_session
 from learned_envs.evaluation.results import Table
 from learned_envs.models.codecs.identity import IdentityConfig
 from learned_envs.models.dynamics.diffusion_dynamics import diamond
+from learned_envs.models.dynamics.dynamics import Noise, State
 from learned_envs.models.world_model import WorldModel, draw_noise
 from learned_envs.worlds import World
 
@@ -29,13 +32,13 @@ class StepCost:
         name: Of the model.
         parameters: Count.
         gflop: Billions of floating-point operations (a multiply-add is two).
-        milliseconds: Median time on one thread in float32, batch of one.
+        milliseconds: Median time by runtime, on one thread in float32, batch of one.
     """
 
     name: str
     parameters: int
     gflop: float
-    milliseconds: float
+    milliseconds: Mapping[str, float]
 
 
 def step_costs(models: dict[str, WorldModel], turns: int = 5, steps: int = 10) -> list[StepCost]:
@@ -45,27 +48,34 @@ def step_costs(models: dict[str, WorldModel], turns: int = 5, steps: int = 10) -
 
     Args:
         models: By name.
-        turns: Of each model, after one that warms up.
+        turns: Of each model in each runtime, after one that warms up.
         steps: Timed in each turn.
+
+    Raises:
+        gymnasium.error.DependencyNotInstalled: If onnx or onnxscript is missing.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        steppers = {name: _stepper(model) for name, model in models.items()}
-        times: dict[str, list[float]] = {name: [] for name in models}
+        steppers = {
+            (name, runtime): make(model)
+            for name, model in models.items()
+            for runtime, make in RUNTIMES.items()
+        }
+        times: dict[tuple[str, str], list[float]] = {key: [] for key in steppers}
         for turn in range(turns + 1):
-            for name, stepper in steppers.items():
+            for key, stepper in steppers.items():
                 for _ in range(steps):
                     begin = time.perf_counter()
                     stepper()
                     if turn:
-                        times[name].append(1000 * (time.perf_counter() - begin))
+                        times[key].append(1000 * (time.perf_counter() - begin))
         return [
             StepCost(
                 name=name,
                 parameters=sum(p.numel() for p in model.parameters()),
                 gflop=count_gflop(model),
-                milliseconds=statistics.median(times[name]),
+                milliseconds={key: statistics.median(times[name, key]) for key in RUNTIMES},
             )
             for name, model in models.items()
         ]
@@ -88,19 +98,23 @@ def reference_models(world: World) -> dict[str, WorldModel]:
 
 def cost_table(world: World, costs: Sequence[StepCost], command: str) -> Table:
     """One row for each model."""
-    fastest = min(cost.milliseconds for cost in costs)
+    fastest = {key: min(cost.milliseconds[key] for cost in costs) for key in RUNTIMES}
+    columns = [cell for key in RUNTIMES for cell in (f"ms in {key}", "times the fastest")]
     return Table(
         name=f"{world.name}-5-cost",
-        title=f"{world.id_suffix}: cost of one dream step",
+        title=f"{world.id_suffix}: cost of one dream step, on one thread in fp32",
         command=command,
-        columns=("preset", "parameters", "GFLOP", "ms, one thread, fp32", "times the fastest"),
+        columns=("preset", "parameters", "GFLOP", *columns),
         rows=[
             (
                 cost.name,
                 f"{cost.parameters:,}",
                 f"{cost.gflop:.3f}",
-                f"{cost.milliseconds:.2f}",
-                f"{cost.milliseconds / fastest:.1f}",
+                *(
+                    cell
+                    for key, ms in cost.milliseconds.items()
+                    for cell in (f"{ms:.2f}", f"{ms / fastest[key]:.1f}")
+                ),
             )
             for cost in costs
         ],
@@ -120,14 +134,9 @@ def count_gflop(model: WorldModel) -> float:
     return counter.get_total_flops() / 1e9
 
 
-def _stepper(model: WorldModel) -> Callable[[], Tensor]:
+def _stepper(model: WorldModel) -> Callable[[], object]:
     model = convert_conv2d_weight_memory_format(model.eval(), torch.channels_last)
-    frames = torch.zeros(1, 1, *model.config.image_size, 3, dtype=torch.uint8)
-    shape = model.actions.shape
-    state = model.start(frames, torch.zeros(1, 0, *shape, dtype=model.actions.dtype))
-    action = torch.zeros(1, *shape, dtype=model.actions.dtype)
-    draws = draw_noise(model.noise_spec, [np.random.default_rng(0)])
-    noise = {name: torch.from_numpy(value) for name, value in draws.items()}
+    state, action, noise = _example(model)
 
     @torch.no_grad()
     def step() -> Tensor:
@@ -135,3 +144,28 @@ def _stepper(model: WorldModel) -> Callable[[], Tensor]:
         return model.render(following)
 
     return step
+
+
+def _graph_stepper(model: WorldModel) -> Callable[[], object]:
+    state, action, noise = _example(model)
+    tensors = {f"state_{name}": value for name, value in state.items()}
+    tensors |= {f"noise_{name}": value for name, value in noise.items()} | {"action": action}
+    feeds = {name: value.numpy() for name, value in tensors.items()}
+    graph = step_graph(model.eval()).SerializeToString()
+    session = open_session(graph, "the graph", "cpu")
+    return lambda: session.run(None, feeds)
+
+
+RUNTIMES: Mapping[str, Callable[[WorldModel], Callable[[], object]]] = {
+    "torch": _stepper,
+    "ONNX Runtime": _graph_stepper,
+}
+
+
+def _example(model: WorldModel) -> tuple[State, Tensor, Noise]:
+    frames = torch.zeros(1, 1, *model.config.image_size, 3, dtype=torch.uint8)
+    shape = model.actions.shape
+    state = model.start(frames, torch.zeros(1, 0, *shape, dtype=model.actions.dtype))
+    action = torch.zeros(1, *shape, dtype=model.actions.dtype)
+    draws = draw_noise(model.noise_spec, [np.random.default_rng(0)])
+    return state, action, {name: torch.from_numpy(value) for name, value in draws.items()}

@@ -14,9 +14,11 @@ from gymnasium.vector import VectorEnv
 
 from learned_envs.dream.dream_env import DreamEnv
 from learned_envs.dream.dream_vector_env import DreamVectorEnv
+from learned_envs.dream.weights import resolve
 from learned_envs.evaluation.results import Table
 from learned_envs.evaluation.speed.operations import peak_bytes
 from learned_envs.evaluation.speed.stopwatch import DTYPES, Budget, call_times, describe
+from learned_envs.models.checkpoint import GRAPH
 from learned_envs.worlds import World
 
 Peaks = Mapping[str, Mapping[str, float]]
@@ -31,6 +33,7 @@ class Throughput:
 
     Attributes:
         what: `REAL`, `REAL_BATCH`, `DREAM` or `DREAM_BATCH`.
+        runtime: `torch` or `onnx`; empty for what is real.
         rows: Steps that one call takes.
         device: Where a dream is computed; `cpu` for what is real.
         dtype: `fp32` or `bf16`; empty for what is real.
@@ -38,10 +41,12 @@ class Throughput:
         milliseconds: Median of a call.
         gflop: Billions of operations of one row's step; 0 for what is real.
         state_bytes: What the model's state takes, for one row; 0 for what is real.
-        peak_bytes: Most that the tensors of a call take besides, for one row; 0 for what is real.
+        peak_bytes: Most that torch's tensors of a call take besides, for one row; 0 where there are
+            none.
     """
 
     what: str
+    runtime: str
     rows: int
     device: str
     dtype: str
@@ -87,10 +92,13 @@ def in_dtype(call: Callable[[], None], device: str, dtype: str) -> Callable[[], 
     return inside
 
 
-def dream_batch(world: World, weights: str | None, rows: int, device: str) -> DreamVectorEnv:
-    """A batch of dreams whose frames stay on the device."""
+def dream_batch(
+    world: World, weights: str | None, rows: int, device: str, runtime: str = "torch"
+) -> DreamVectorEnv:
+    """A batch of dreams; in torch its frames stay on the device."""
     return DreamVectorEnv(
-        rows, weights, world=world.name, runtime="torch", device=device, observations="torch",
+        rows, weights, world=world.name, runtime=runtime, device=device,
+        observations="torch" if runtime == "torch" else "numpy",
         max_episode_steps=world.max_episode_steps,
     )  # fmt: skip
 
@@ -108,7 +116,7 @@ def real_throughput(world: World, rows: int, budget: Budget | None = None) -> li
         times = call_times(playing(env), budget=budget)
         measured.append(
             Throughput(
-                what=what, rows=count, device="cpu", dtype="", calls=len(times),
+                what=what, runtime="", rows=count, device="cpu", dtype="", calls=len(times),
                 milliseconds=1000 * statistics.median(times),
             )
         )  # fmt: skip
@@ -124,7 +132,9 @@ def dream_throughput(
     device: str,
     budget: Budget | None = None,
 ) -> list[Throughput]:
-    """Times a single dream and batches of them on a device, in fp32 and bf16.
+    """Times a single dream and batches of them on a device, in torch in fp32 and bf16.
+
+    On the CPU also in ONNX Runtime in fp32, if the checkpoint holds a graph.
 
     Args:
         world: What is dreamed.
@@ -134,22 +144,25 @@ def dream_throughput(
         device: `cpu` or `cuda`.
         budget: Of each row of the table.
     """
+    kinds = [("torch", dtype) for dtype in DTYPES]
+    if device == "cpu" and (resolve(weights, world.name) / GRAPH).exists():
+        kinds.append(("onnx", "fp32"))
     measured = []
     for what, rows in [(DREAM, 1), *((DREAM_BATCH, rows) for rows in batches)]:
-        if what == DREAM:
-            env = DreamEnv(weights, world=world.name, runtime="torch", device=device)
-        else:
-            env = dream_batch(world, weights, rows, device)
-        for dtype in DTYPES:
+        for runtime, dtype in kinds:
+            if what == DREAM:
+                env = DreamEnv(weights, world=world.name, runtime=runtime, device=device)
+            else:
+                env = dream_batch(world, weights, rows, device, runtime)
             call = in_dtype(playing(env), device, dtype)
             times = call_times(call, device, budget=budget)
             state = env.get_state()["model"].values()
+            peak = peak_bytes(call, device) // rows if runtime == "torch" else 0
             measured.append(
                 Throughput(
-                    what=what, rows=rows, device=device, dtype=dtype, calls=len(times),
-                    milliseconds=1000 * statistics.median(times), gflop=gflop,
-                    state_bytes=sum(value.nbytes for value in state) // rows,
-                    peak_bytes=peak_bytes(call, device) // rows,
+                    what=what, runtime=runtime, rows=rows, device=device, dtype=dtype,
+                    calls=len(times), milliseconds=1000 * statistics.median(times), gflop=gflop,
+                    state_bytes=sum(value.nbytes for value in state) // rows, peak_bytes=peak,
                 )
             )  # fmt: skip
     return measured
@@ -169,21 +182,21 @@ def throughput_table(
         title=f"{world.id_suffix}: steps a second",
         command=command,
         columns=(
-            "", "rows", "device", "dtype", "steps a second", "ms a call", "calls",
+            "", "runtime", "rows", "device", "dtype", "steps a second", "ms a call", "calls",
             "GFLOP a step", "GFLOP/s", "of the matrix peak", "state a row", "at most, a row",
         ),
         rows=[_cells(item, peaks) for item in measured],
         note="A call steps every row once under random actions, through the environment itself, "
-        "and ends with the frames, which stay on the device. Medians. bf16: the environment's "
-        "step under `torch.autocast`. At most: what the tensors of a call take at one time, beyond "
-        f"what was there before it. Matrix peaks, measured in the same run: {machine}. See "
-        "[speed.md](speed.md).",
+        "and ends with the frames, which stay on the device in torch. Medians. bf16: the "
+        "environment's step under `torch.autocast`. At most: what torch's tensors of a call take "
+        "at one time, beyond what was there before it. Matrix peaks, measured in the same run: "
+        f"{machine}. See [speed.md](speed.md).",
     )  # fmt: skip
 
 
 def _cells(item: Throughput, peaks: Peaks) -> tuple[str, ...]:
     cells = (
-        item.what, f"{item.rows:,}", item.device, item.dtype or "–",
+        item.what, item.runtime or "–", f"{item.rows:,}", item.device, item.dtype or "–",
         f"{item.steps_per_second:,.0f}", f"{item.milliseconds:.3g}", f"{item.calls}",
     )  # fmt: skip
     if not item.gflop:
@@ -191,7 +204,7 @@ def _cells(item: Throughput, peaks: Peaks) -> tuple[str, ...]:
     share = item.gflop_per_second / peaks[item.device][item.dtype]
     return (
         *cells, f"{item.gflop:.3f}", f"{item.gflop_per_second:,.0f}", f"{100 * share:.1f}%",
-        _kibibytes(item.state_bytes), _kibibytes(item.peak_bytes),
+        _kibibytes(item.state_bytes), _kibibytes(item.peak_bytes) if item.peak_bytes else "–",
     )  # fmt: skip
 
 
