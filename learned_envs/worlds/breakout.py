@@ -72,13 +72,12 @@ LADDER = {
     "random": STYLES["random"],
 }
 ODD_START_RATE = 0.8
-LOST_START_RATE = 0.3
 FALLING_START_RATE = 0.2
 AMONG_BRICKS_RATE = 0.7
-HIDDEN_FRAMES = (0.45, 0.1, 0.1, 0.2, 0.15)
-"""Chances that a lost ball is out of sight for 1, 2, ... frames. Many for one: a dream that has
-shown no ball for all its context, over a paddle at rest, looks like such a start and must be likely
-to launch the next one. Some for more than the context: the paddle may move meanwhile."""
+LOST_START_RATE = 0.35
+LAUNCH_RATE = 0.5
+"""Chance that the next ball is launched at a step after such a start; the same at every step, so
+that it is that of any context without a ball, whether the paddle moves meanwhile or not."""
 _MAX_LAG = 16
 
 
@@ -187,8 +186,8 @@ def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any]
     x, vx = random.uniform(2.0, 61.0), random.uniform(-1.2, 1.2)
     kind = random.random()
     if kind < LOST_START_RATE:
-        hidden = 1 + random.choice(len(HIDDEN_FRAMES), p=HIDDEN_FRAMES)
-        y, vy = 65.5, 0.5 / ((hidden if lives > 1 else min(hidden, 3)) - 0.5)
+        hidden = min(random.geometric(LAUNCH_RATE), 5 if lives > 1 else 3)
+        y, vy = 65.5, 0.5 / (hidden - 0.5)
     elif kind < LOST_START_RATE + FALLING_START_RATE:
         y, vy = random.uniform(42.0, 54.0), 0.92
         x = float(np.clip(paddle + 5.5 + random.uniform(-12.0, 12.0), 2.0, 61.0))

@@ -64,9 +64,6 @@ class SparseEditorConfig:
         threshold: Probability of change above which a place is rewritten.
         tolerance: Absolute difference below which a place counts as unchanged.
         mask_weight: Weight of the mask's loss.
-        unchanged_weight: Weight of what is written where the truth leaves it unchanged, beside that
-            of what changed. Well below `threshold` it leaves the doubt to the mask: what is written
-            is what would come, and not the middle between that and what was.
         context_noise: Largest standard deviation of the noise added to the context in training.
     """
 
@@ -88,7 +85,6 @@ class SparseEditorConfig:
     threshold: float = 0.3
     tolerance: float = 0.012
     mask_weight: float = 0.2
-    unchanged_weight: float = 0.15
     context_noise: float = 0.1
 
     def __post_init__(self):
@@ -190,7 +186,7 @@ class SparseEditor(Dynamics):
         with torch.no_grad():
             errors = torch.stack(
                 [
-                    self._errors(*self._write(features, self._one_hot(c)), target, changed, near)[1]
+                    self._error(*self._write(features, self._one_hot(c)), target, changed, near)
                     for c in self._every_choice(action)
                 ],
                 dim=1,
@@ -201,12 +197,11 @@ class SparseEditor(Dynamics):
             cumulative = torch.where(as_dreamed, self._chances(prior), credit).cumsum(1)[:, :-1]
             chosen = (noise["choice"] >= cumulative).sum(1)
         values, mask = self._write(features, self._one_hot(chosen))
-        error, shown = self._errors(values, mask, target, changed, near)
-        mask_error = F.binary_cross_entropy_with_logits(mask, changed, reduction="none")
+        error, mask_error = self._errors(values, mask, target, changed, near)
         places = near.sum().clamp(min=1)
         write, marks = error.sum() / places, mask_error.sum() / places
         choice = self._choice_error(prior, credit)
-        surprise = F.smooth_l1_loss(expected, (shown.detach() + 1e-2).log())
+        surprise = F.smooth_l1_loss(expected, (error.detach() + 1e-2).log())
         config = self.config
         total = write + config.mask_weight * marks + config.choice_weight * choice + 0.02 * surprise
         parts = {"write": write, "mask": marks, "choice": choice, "surprise": surprise}
@@ -259,15 +254,24 @@ class SparseEditor(Dynamics):
         written = written + self.glimpses.edit(features, choice, written.shape[2:])
         return written[:, :-1], written[:, -1:]
 
+    def _error(
+        self, values: Tensor, mask: Tensor, target: Tensor, changed: Tensor, near: Tensor
+    ) -> Tensor:
+        """What a choice is credited by (B,): the error of its values and of its mask.
+
+        Where a thing comes or does not, the values are alike, and the mask tells the futures apart.
+        """
+        error, mask_error = self._errors(values, mask, target, changed, near)
+        return error + self.config.mask_weight * mask_error.sum((1, 2, 3))
+
     def _errors(
         self, values: Tensor, mask: Tensor, target: Tensor, changed: Tensor, near: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Summed errors (B,): of what is written at or near a change, and of what is seen of it."""
-        error = (values - target).abs().mean(1, keepdim=True)
-        marked = (mask > self._threshold).float()
-        seen = torch.maximum(changed, marked)
-        weight = changed + self.config.unchanged_weight * (torch.maximum(near, marked) - changed)
-        return (error * weight).sum((1, 2, 3)), (error * seen).sum((1, 2, 3))
+        """Summed error of what is written at or near a change (B,), and the mask's (B, 1, h, w)."""
+        region = torch.maximum(near, (mask > self._threshold).float())
+        error = ((values - target).abs().mean(1, keepdim=True) * region).sum((1, 2, 3))
+        mask_error = F.binary_cross_entropy_with_logits(mask, changed, reduction="none")
+        return error, mask_error
 
     def _choice_error(self, prior: Tensor, credit: Tensor) -> Tensor:
         """Cross-entropy of log-odds (B, n) to credits (B, n); even credits teach nothing."""
