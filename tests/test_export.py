@@ -259,7 +259,7 @@ def test_a_graph_that_fails_is_not_left_behind(weights, exported, tmp_path, monk
     (bias,) = (t for t in graph.graph.initializer if t.name.endswith("dynamics.write.2.bias"))
     wrong = onnx.numpy_helper.to_array(bias) + np.float32(0.05)
     bias.CopyFrom(onnx.numpy_helper.from_array(wrong, bias.name))
-    monkeypatch.setattr(onnx_export, "_step_graph", lambda model, *, half: graph)
+    monkeypatch.setattr(onnx_export, "step_graph", lambda model, *, half: graph)
     init_graph = onnx.load_from_string(base64.b64decode(init))
     monkeypatch.setattr(onnx_export, "_init_graph", lambda runtime: init_graph)
     with pytest.raises(ParityError, match="step 0 of 1 rows: the latent differs"):
