@@ -18,7 +18,7 @@ from learned_envs.dream.onnx_graph import EXAMPLE_ROWS, step_graph, trace, weigh
 from learned_envs.dream.onnx_runtime import OnnxRuntime
 from learned_envs.dream.torch_runtime import TorchRuntime
 from learned_envs.dream.weights import resolve
-from learned_envs.models.checkpoint import GRAPH, add_graph, load_checkpoint
+from learned_envs.models.checkpoint import GRAPH, add_graph
 from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamics
 from learned_envs.models.dynamics.dilated_cnn import DilatedCnn
 from learned_envs.models.world_model import WorldModel
@@ -105,7 +105,7 @@ def embed(checkpoint: str | Path, *, steps: int = 200) -> Path:
     """
     folder = resolve(checkpoint)
     runtime = TorchRuntime(folder)
-    graph = weightless(load_checkpoint(folder).model)
+    graph = weightless(runtime.model)
     with tempfile.TemporaryDirectory() as temporary:
         trial = Path(temporary) / folder.name
         shutil.copytree(folder, trial)

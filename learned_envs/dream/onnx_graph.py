@@ -112,7 +112,7 @@ def weightless(model: WorldModel) -> bytes:
         del node.metadata_props[:]
     del graph.graph.value_info[:]
     archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
+    with zipfile.ZipFile(archive, "w") as file:
         for name, content in (
             ("step.onnx", graph.SerializeToString()),
             ("weights.json", json.dumps(sorted(renamed.values()))),

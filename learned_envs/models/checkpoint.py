@@ -1,13 +1,13 @@
 """A checkpoint: a folder that holds a world model, its starts and its model card.
 
-    config.json          resolved configuration, world, schema version, SHA-256 of the other two
+    config.json          resolved configuration, world, schema version, SHA-256 of all but the card
     model.safetensors    parameters, stored in half precision unless asked otherwise
     starts.safetensors   recorded contexts that a dream may begin from
     graph.zip            where it was added, the step as an ONNX graph without weights
     README.md            the model card
 
-Nothing is ever unpickled: the files are JSON, safetensors and text. `docs/security.md` says what a
-checkpoint of unknown origin can do.
+Nothing is ever unpickled: the files are JSON, safetensors, ONNX and text. `docs/security.md` says
+what a checkpoint of unknown origin can do.
 """
 
 import glob
@@ -132,13 +132,16 @@ def add_graph(folder: Path, graph: bytes) -> None:
     """Adds the graph of its step to a checkpoint, in place of one that it may have.
 
     Raises:
-        CheckpointError: If there is no checkpoint.
+        CheckpointError: If there is no checkpoint, or its tensors do not add up to their checksums.
         OSError: If it cannot be written (a full disk, say); the checkpoint is as it was.
     """
     folder = Path(folder)
     described = read_config(folder)
-    kept = [name for name in (WEIGHTS, STARTS, CARD) if (folder / name).exists()]
-    _write(folder, {**{n: (folder / n).read_bytes() for n in kept}, GRAPH: graph}, described)
+    checksums = described.get(_CHECKSUMS, {})
+    files = {name: _read(folder / name, checksums.get(name)) for name in (WEIGHTS, STARTS)}
+    if (card := folder / CARD).exists():
+        files[CARD] = card.read_bytes()
+    _write(folder, {**files, GRAPH: graph}, described)
 
 
 def _write(folder: Path, files: dict[str, bytes], described: dict[str, Any]) -> None:
