@@ -17,11 +17,9 @@ from tiny_training import (
     true_context,
     walk,
 )
-from torch import Tensor
 
 from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
 from learned_envs.training.closed_loop import closed_loop
-from learned_envs.training.damage import plant_damage
 from learned_envs.training.recipe import Recipe
 
 
@@ -181,56 +179,18 @@ def test_the_target_of_a_faulty_context_is_the_truth(damaged_walk):
         assert torch.equal(step.previous, latents_of(window, t))
 
 
-def two_moments() -> tuple[Tensor, Tensor]:
-    """Contexts in which a dot moves right over black, and another moment with a bar below."""
-    context = torch.zeros(64, CONTEXT, 3, 32, 32)
-    for t in range(CONTEXT):
-        context[:, t, :, 5, 10 + t] = 1
-    other = torch.zeros(64, 3, 32, 32)
-    other[:, :, 25, :] = 1
-    return context, other
-
-
-def test_what_damage_shows_comes_from_the_other_moment():
-    context, other = two_moments()
+def test_faults_come_from_earlier_moments():
+    window = play(16, 9)
+    window.observation[:, :4, 5:9, 5:9] = 0  # a square that appears in the fifth frame, to stay
+    window.observation[:, 4:, 5:9, 5:9] = 255
     torch.manual_seed(0)
-    damaged = plant_damage(context, other)
-    changed = (damaged != context).any(2).flatten(1)
-    assert changed.any(1).sum() > 48
-    where = (damaged != context).any(2).any(0).any(0)
-    assert not where[12:25].any()
-    assert not where[26:].any()
-
-
-def test_a_gap_leaves_two_true_latents_and_crumbs_stay_in_place():
-    context, other = two_moments()
-    torch.manual_seed(0)
-    damaged = plant_damage(context, other)
-    crumbs = (damaged - context)[:, :, :, 25].amax((2, 3)) > 0  # by row and age
-    gone = (context - damaged)[:, :, :, 5].amax((2, 3)) > 0.99
-    gaps = gone.any(1) & ~crumbs.any(1)
-    assert gaps.any()
-    assert crumbs.any()
-    assert not gone[gaps, :2].any()
-    for row in crumbs.any(1).nonzero()[:, 0]:
-        shown = damaged[row, crumbs[row], 0, 25]
-        assert torch.equal(shown, shown[:1].expand_as(shown))
-
-
-def test_most_crumbs_are_in_all_latents():
-    context, other = two_moments()
-    torch.manual_seed(0)
-    damaged = torch.cat([plant_damage(context, other) for _ in range(8)])
-    crumbs = damaged[:, :, :, 25].amax((2, 3)) > 0
-    crumbs = crumbs[crumbs.any(1)]
-    assert len(crumbs) > 200
-    assert 0.5 < crumbs.all(1).float().mean() < 0.75
-
-
-def test_where_two_moments_are_alike_nothing_is_damaged():
-    context, _ = two_moments()
-    still = context[:, :1].expand_as(context)
-    assert torch.equal(plant_damage(still, still[:, 0]), still)
+    loop = closed_loop(
+        tiny_model(spy := Spy()), window, resync=1.0, divergence=np.inf, damaged=1.0, device=CPU
+    )
+    contexts = [state["latents"] for _, (state, _) in zip(loop, spy.shown, strict=False)]
+    square = torch.stack(contexts)[:, :, -1, :, 5:9, 5:9]
+    assert (square[:4] == -1).all()
+    assert (square[4:] == -1).any()
 
 
 def test_faults_beyond_the_true_rows_are_refused():

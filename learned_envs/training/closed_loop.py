@@ -174,12 +174,10 @@ class _Truth:
 
     @torch.no_grad()
     def damaged_state(self, t: int, rows: np.ndarray) -> State:
-        """The true state at frame t for `rows`, with faults taken from elsewhere in the episode."""
+        """The true state at frame t for `rows`, with faults from earlier in the episode."""
         state = self.state(t, rows)
-        begin = self._begin[rows]
-        drawn = torch.randint(self.steps + 1, (len(rows),)).numpy()
-        same = np.take_along_axis(begin, drawn[:, None], 1)[:, 0] == begin[:, t]
-        index = torch.from_numpy(np.where(same, drawn, begin[:, t])).to(self._device)
-        frames = self._frames[torch.from_numpy(rows).to(self._device), index]
-        other = self._model.codec.encode(to_images(frames))
-        return {**state, "latents": plant_damage(state["latents"], other)}
+        begin = self._begin[rows, t]
+        index = begin + (torch.rand(len(rows)).numpy() * (t - begin)).astype(int)
+        where = torch.from_numpy(rows).to(self._device), torch.from_numpy(index).to(self._device)
+        earlier = self._model.codec.encode(to_images(self._frames[where]))
+        return {**state, "latents": plant_damage(state["latents"], earlier)}

@@ -14,42 +14,67 @@ _MOST_CRUMBS = 0.5  # share of the places that differ: beyond it, which moment i
 _FAINTEST = 0.2
 
 
-def plant_damage(context: Tensor, other: Tensor) -> Tensor:
-    """Shows something of another moment in contexts.
+def plant_damage(context: Tensor, earlier: Tensor) -> Tensor:
+    """Shows something of an earlier moment in contexts.
+
+    Never of a later one: what is half gone may be about to go or have gone too early, and a model
+    that learns from both to mend it brings back what it has just taken away.
 
     Half of the rows get *crumbs*: some of the places that differ between the two moments show the
-    other moment, more or less faintly, as something left behind or gone. Half of the time they are
-    in all latents alike, as what a dream leaves uncleaned soon is, else in the newest 1 to K. The
-    others get a *gap*: around a place where something moves, a square of a quarter of the height
-    and width shows the other moment in the newest one or two latents (as many as leave two).
+    earlier one, more or less faintly, as something left behind. Half of the time they are in all
+    latents alike, as what a dream leaves uncleaned soon is, else in the newest 1 to K. A quarter
+    get a *gap*: around a place where something moves, a square of a quarter of the height and
+    width shows the earlier moment in the newest one or two latents (as many as leave two), unless
+    the context begins an episode: a thing that has only just come is no thing gone missing. The
+    others show changes *half done*: what changed within the context, all of it or some patches, is
+    still as before, or more or less so, as where a dream is late or did not decide; the truth that
+    follows says that it is done.
 
     Args:
         context: (B, K, C, h, w) latents, oldest first.
-        other: (B, C, h, w), latents of another moment of the same episodes.
+        earlier: (B, C, h, w), latents of an earlier moment of the same episodes.
 
     Returns:
         Damaged contexts, of the same shape; a row is as it was where the moments do not differ.
     """
     rows, length = context.shape[:2]
+    device = context.device
     newest = context[:, -1]
-    crumbs = torch.rand(rows, 1, 1, 1, device=context.device) < 0.5
+    kind = torch.rand(rows, 1, 1, 1, device=device)
+    crumbs, half_done = kind < 0.6, kind >= 0.85
+    since = torch.randint(1, length, (rows,), device=device)
+    before = context[torch.arange(rows, device=device), length - 1 - since]
+    before = torch.where(half_done, before, earlier)
+    begins = (context[:, 1] == context[:, 0]).flatten(1).all(1)[:, None, None, None]
+    where = torch.where(crumbs, _crumbs(newest, before), _gap(context) & ~begins)
+    where = torch.where(half_done, _patches(newest, before), where)
     seen_in = torch.where(
         crumbs[:, 0, 0, 0],
-        torch.randint(1, 2 * length + 1, (rows,), device=context.device).clamp(max=length),
-        torch.randint(1, max(2, min(3, length - 1)), (rows,), device=context.device),
+        torch.randint(1, 2 * length + 1, (rows,), device=device).clamp(max=length),
+        torch.randint(1, max(2, min(3, length - 1)), (rows,), device=device),
     )
-    where = torch.where(crumbs, _crumbs(newest, other), _gap(context))
-    strength = torch.rand(rows, 1, 1, 1, device=context.device) * (1 - _FAINTEST) + _FAINTEST
-    shown = torch.where(crumbs, newest + strength * (other - newest), other)
-    late = torch.arange(length, device=context.device) >= length - seen_in[:, None]
-    return torch.where(where[:, None] & late[:, :, None, None, None], shown[:, None], context)
+    seen_in = torch.where(half_done[:, 0, 0, 0], torch.minimum(seen_in, since), seen_in)
+    strength = torch.rand(rows, 1, 1, 1, device=device) * (1 - _FAINTEST) + _FAINTEST
+    late = half_done & (torch.rand_like(strength) < 0.5)
+    strength = torch.where(late, 1.0, strength)
+    shown = torch.where(crumbs | half_done, newest + strength * (before - newest), before)
+    faulty = torch.arange(length, device=device) >= length - seen_in[:, None]
+    return torch.where(where[:, None] & faulty[:, :, None, None, None], shown[:, None], context)
 
 
-def _crumbs(newest: Tensor, other: Tensor) -> Tensor:
+def _crumbs(newest: Tensor, before: Tensor) -> Tensor:
     """Some of the places (B, 1, h, w) where the latents (B, C, h, w) differ."""
-    different = (other - newest).abs().amax(1, keepdim=True) > _DIFFERENT
+    different = (before - newest).abs().amax(1, keepdim=True) > _DIFFERENT
     share = _MOST_CRUMBS * torch.rand(len(newest), 1, 1, 1, device=newest.device)
     return different & (torch.rand_like(newest[:, :1]) < share)
+
+
+def _patches(newest: Tensor, before: Tensor) -> Tensor:
+    """Where latents differ (B, 1, h, w); in half of the rows, in half of an 8x8 grid of patches."""
+    different = (before - newest).abs().amax(1, keepdim=True) > _DIFFERENT
+    drawn = torch.rand(len(newest), 1, 8, 8, device=newest.device)
+    everywhere = torch.rand(len(newest), 1, 1, 1, device=newest.device) < 0.5
+    return different & (everywhere | (F.interpolate(drawn, newest.shape[2:]) < 0.5))
 
 
 def _gap(context: Tensor) -> Tensor:

@@ -24,8 +24,8 @@ class Recipe(Schedule):
         divergence: Distance from the truth, summed over 8x8 places of the latent and averaged over
             its channels, beyond which a dreamed row goes back to the truth: past it the true next
             frame no longer is what should follow, and learning from it teaches to hedge.
-        patience: Steps that a dreamed row may be beyond that distance before it goes back, so that
-            the model learns to find again what went missing.
+        patience: Steps that a dreamed row may be beyond that distance before it goes back. What
+            went missing for good is then found again, but a brick broken early is put back, too.
         head_noise: Standard deviation of the noise on what the heads see.
         codec: How the codec is trained before, where it has parameters.
     """
@@ -39,7 +39,7 @@ class Recipe(Schedule):
     on_truth: float = 0.5
     damaged: float = 0.125
     divergence: float = 6.0
-    patience: int = 3
+    patience: int = 0
     head_noise: float = 0.02
     codec: CodecRecipe = CodecRecipe()
 
