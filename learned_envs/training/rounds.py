@@ -21,6 +21,8 @@ Trained = TypeVar("Trained", bound=nn.Module)
 Losses = Callable[[int], Iterator[tuple[Tensor, dict[str, Tensor]]]]
 Log = Callable[[int, dict[str, float]], None]
 
+_UNUSUAL = 5  # steps in a row of an unusual loss: the training has diverged
+
 
 class DivergedError(RuntimeError):
     """Training came to a loss that is not a number, or is growing without end."""
@@ -117,7 +119,7 @@ class Rounds(Generic[Trained]):
         folder.mkdir(parents=True, exist_ok=True)
         self._modules = {"model": self.module, "average": self.average}
         self.step = load_progress(folder, self._modules, self._optimiser)
-        self._usual_loss = math.inf
+        self._usual_loss, self._unusual = math.inf, 0
 
     def run(self, minutes: float | None = None, *, progress: bool = True) -> bool:
         """Trains until the schedule's end, or until a round ends after `minutes`.
@@ -127,7 +129,7 @@ class Rounds(Generic[Trained]):
 
         Raises:
             DivergedError: When the loss or its gradient is no longer finite, or the loss exceeds 20
-                times its usual value.
+                times its usual value in five steps in a row: once may be one strange window.
             OSError: If the disk is full; what the last whole round reached is kept.
         """
         deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
@@ -175,11 +177,13 @@ class Rounds(Generic[Trained]):
             self._log(self.step, {k: v.item() for k, v in {**figures, "norm": norm}.items()})
 
     def _check(self, loss: float, norm: float) -> None:
-        if not math.isfinite(loss + norm) or loss > 20 * self._usual_loss + 20:
+        self._unusual = self._unusual + 1 if loss > 20 * self._usual_loss + 20 else 0
+        if not math.isfinite(loss + norm) or self._unusual == _UNUSUAL:
             raise DivergedError(
                 f"loss is {loss} (usually {self._usual_loss:.3g}), gradient norm {norm} at step "
                 f"{self.step}: training has diverged. The last good round is kept in "
                 f"{self._folder}; go on from it with a lower learning rate"
             )
         usual = loss if math.isinf(self._usual_loss) else self._usual_loss
-        self._usual_loss = 0.99 * usual + 0.01 * loss
+        if not self._unusual:
+            self._usual_loss = 0.99 * usual + 0.01 * loss
