@@ -68,7 +68,7 @@ def test_half_done_changes_show_what_was_there_before_in_the_newest_latents():
     assert torch.equal(damaged[:, :2], context[:, :2])
     shown = damaged[:, -1, 0, :, 4:6]
     half_done = shown[shown.amax((1, 2)) > 0].flatten(1)
-    assert 0.25 < len(half_done) / len(context) < 0.45
+    assert 0.1 < len(half_done) / len(context) < 0.2
     strength = half_done.amax(1, keepdim=True)
     assert ((half_done == 0) | (half_done == strength)).all()
     assert 0.2 <= strength.min() < 0.4

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+_CRUMBS, _HALF_DONE = 0.6, 0.15  # share of the rows; the others get a gap
 _DIFFERENT = 0.012  # three levels of a byte
 _MOST_CRUMBS = 0.5  # share of the places that differ: beyond it, which moment is now is open
 _FAINTEST = 0.2
@@ -20,7 +21,7 @@ def plant_damage(context: Tensor, earlier: Tensor) -> Tensor:
     Never of a later one: what is half gone may be about to go or have gone too early, and a model
     that learns from both to mend it brings back what it has just taken away.
 
-    Half of the rows get *crumbs*: some of the places that differ between the two moments show the
+    Three in five rows get *crumbs*: some of the places that differ between the two moments show the
     earlier one, more or less faintly, as something left behind. Half of the time they are in all
     latents alike, as what a dream leaves uncleaned soon is, else in the newest 1 to K. A quarter
     get a *gap*: around a place where something moves, a square of a quarter of the height and
@@ -41,7 +42,7 @@ def plant_damage(context: Tensor, earlier: Tensor) -> Tensor:
     device = context.device
     newest = context[:, -1]
     kind = torch.rand(rows, 1, 1, 1, device=device)
-    crumbs, half_done = kind < 0.6, kind >= 0.85
+    crumbs, half_done = kind < _CRUMBS, kind >= 1 - _HALF_DONE
     since = torch.randint(1, length, (rows,), device=device)
     before = context[torch.arange(rows, device=device), length - 1 - since]
     before = torch.where(half_done, before, earlier)
