@@ -9,7 +9,7 @@ CONTEXT = 4
 
 
 def two_moments() -> tuple[Tensor, Tensor]:
-    """Contexts in which a dot moves right over black, and anearlier moment with a bar below."""
+    """Contexts in which a dot moves right over black, and an earlier moment with a bar below."""
     context = torch.zeros(64, CONTEXT, 3, 32, 32)
     for t in range(CONTEXT):
         context[:, t, :, 5, 10 + t] = 1
@@ -50,7 +50,7 @@ def test_most_crumbs_are_in_all_latents():
     damaged = torch.cat([plant_damage(context, earlier) for _ in range(8)])
     crumbs = damaged[:, :, :, 25].amax((2, 3)) > 0
     crumbs = crumbs[crumbs.any(1)]
-    assert len(crumbs) > 150
+    assert len(crumbs) > 200
     assert 0.5 < crumbs.all(1).float().mean() < 0.75
 
 
