@@ -28,7 +28,7 @@ from learned_envs.evaluation.speed.operations import (
     peak_bytes,
     shares,
 )
-from learned_envs.evaluation.speed.stopwatch import Budget, call_times, matrix_peak
+from learned_envs.evaluation.speed.stopwatch import Budget, call_times, dtypes, matrix_peak
 from learned_envs.evaluation.speed.throughput import (
     DREAM,
     DREAM_BATCH,
@@ -99,6 +99,14 @@ def test_the_first_call_warms_up_and_is_not_timed():
 def test_a_budget_of_nothing_is_refused(wrong):
     with pytest.raises(ValueError, match="at most `limit`"):
         Budget(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("capability", "timed"), [("AVX512", ("fp32", "bf16")), ("AVX2", ("fp32",))]
+)
+def test_half_precision_is_timed_where_it_pays(monkeypatch, capability, timed):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert dtypes("cpu") == timed
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
@@ -211,7 +219,7 @@ def test_dreams_are_stepped_alone_and_in_batches_in_every_runtime_and_dtype(weig
     measured = dream_throughput(
         WORLD, weights, gflop=0.5, batches=(1, 3), device="cpu", budget=ONE_CALL
     )
-    kinds = [("torch", "fp32"), ("torch", "bf16"), ("onnx", "fp32")]
+    kinds = [*(("torch", dtype) for dtype in dtypes("cpu")), ("onnx", "fp32")]
     assert [(item.what, item.rows, item.runtime, item.dtype) for item in measured] == [
         (what, rows, *kind)
         for what, rows in ((DREAM, 1), (DREAM_BATCH, 1), (DREAM_BATCH, 3))
@@ -279,7 +287,7 @@ def test_the_figures_are_written_as_json(measured):
     assert json.loads((folder / "speed.json").read_text()) == figures
     assert [cost["name"] for cost in figures["costs"]] == ["tiny", REFERENCE]
     assert all(set(cost["milliseconds"]) == set(RUNTIMES) for cost in figures["costs"])
-    assert set(figures["peaks"]["cpu"]) == {"fp32", "bf16"}
+    assert set(figures["peaks"]["cpu"]) == set(dtypes("cpu"))
 
 
 def test_packaged_weights_leave_three_tables_and_others_only_the_costs(measured):

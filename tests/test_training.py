@@ -259,6 +259,14 @@ def test_a_loss_that_explodes_is_a_divergence(tmp_path):
         dynamics_trainer(model, recipe(), endless, tmp_path).run(progress=False)
 
 
+def test_a_round_that_ends_among_unusual_losses_is_not_kept(tmp_path):
+    model = tiny_model(Scripted(lambda weight, step: weight * (1e4 if step >= 3 else 1.0)))
+    with pytest.raises(DivergedError):
+        dynamics_trainer(model, recipe(), endless, tmp_path).run(progress=False)
+    resumed = dynamics_trainer(tiny_model(Scripted(None)), recipe(), endless, tmp_path)
+    assert resumed.step == 0
+
+
 def test_one_strange_window_is_no_divergence(tmp_path):
     model = tiny_model(Scripted(lambda weight, step: weight * (1e4 if step % 4 == 3 else 1.0)))
     assert dynamics_trainer(model, recipe(), endless, tmp_path).run(progress=False)

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from learned_envs.disk import full_disk_says
 from learned_envs.models.configuration import configuration
+from learned_envs.models.precision import mixed_precision
 from learned_envs.training.progress import load_progress, save_progress
 
 Trained = TypeVar("Trained", bound=nn.Module)
@@ -149,14 +150,14 @@ class Rounds(Generic[Trained]):
         end = min(schedule.steps, (number + 1) * schedule.round_steps)
         torch.manual_seed(hash((schedule.seed, number)) % 2**31)
         self.module.train()
-        # The cache would keep serving the weights of the first step inside the context.
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, cache_enabled=False):
+        with mixed_precision(self._device):
             losses = self._losses(number)
             while self.step < end:
                 total, figures = next(losses)
                 self._update(total, figures)
                 bar.update()
-        save_progress(self._folder, self.step, self._modules, self._optimiser)
+        if not self._unusual or self.step == schedule.steps:
+            save_progress(self._folder, self.step, self._modules, self._optimiser)
         if self._round_end is not None:
             self._round_end(self.step, self.average)
 

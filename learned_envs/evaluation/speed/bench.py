@@ -12,7 +12,7 @@ from learned_envs.dream.weights import packaged, resolve
 from learned_envs.evaluation.results import as_markdown, record_table
 from learned_envs.evaluation.speed.bound import bound_table, bounds
 from learned_envs.evaluation.speed.cost import cost_table, count_gflop, reference_models, step_costs
-from learned_envs.evaluation.speed.stopwatch import DTYPES, Budget, devices, matrix_peak
+from learned_envs.evaluation.speed.stopwatch import Budget, devices, dtypes, matrix_peak
 from learned_envs.evaluation.speed.throughput import (
     dream_throughput,
     real_throughput,
@@ -67,7 +67,10 @@ def bench(
     tables = [cost_table(world, costs, command)]
     print(as_markdown(tables[0]))
     peaks = {
-        device: {dtype: matrix_peak(device, dtype, sizes=sizes, budget=budget) for dtype in DTYPES}
+        device: {
+            dtype: matrix_peak(device, dtype, sizes=sizes, budget=budget)
+            for dtype in dtypes(device)
+        }
         for device in devices()
     }
     measured = real_throughput(world, batch, budget)

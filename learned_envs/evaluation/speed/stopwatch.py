@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import torch
 
+from learned_envs.models.precision import half_precision_pays
+
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _SIZES = {"cpu": (1024, 2048, 4096), "cuda": (2048, 4096, 8192)}
 
@@ -51,6 +53,11 @@ def describe(device: str) -> str:
         return torch.cuda.get_device_name()
     threads, kind = torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()
     return f"{threads} thread{'s' * (threads > 1)}, {kind}"
+
+
+def dtypes(device: str) -> tuple[str, ...]:
+    """The precisions worth timing on a device: bf16 only where it is computed as such."""
+    return tuple(DTYPES) if half_precision_pays(torch.device(device)) else ("fp32",)
 
 
 def wait_for(device: str) -> None:

@@ -17,7 +17,7 @@ from learned_envs.dream.dream_vector_env import DreamVectorEnv
 from learned_envs.dream.weights import resolve
 from learned_envs.evaluation.results import Table
 from learned_envs.evaluation.speed.operations import peak_bytes
-from learned_envs.evaluation.speed.stopwatch import DTYPES, Budget, call_times, describe
+from learned_envs.evaluation.speed.stopwatch import DTYPES, Budget, call_times, describe, dtypes
 from learned_envs.models.checkpoint import GRAPH
 from learned_envs.worlds import World
 
@@ -132,7 +132,7 @@ def dream_throughput(
     device: str,
     budget: Budget | None = None,
 ) -> list[Throughput]:
-    """Times a single dream and batches of them on a device, in torch in fp32 and bf16.
+    """Times a single dream and batches on a device, in torch in fp32 and, where it pays, bf16.
 
     On the CPU also in ONNX Runtime in fp32, if the checkpoint holds a graph.
 
@@ -144,7 +144,7 @@ def dream_throughput(
         device: `cpu` or `cuda`.
         budget: Of each row of the table.
     """
-    kinds = [("torch", dtype) for dtype in DTYPES]
+    kinds = [("torch", dtype) for dtype in dtypes(device)]
     if device == "cpu" and (resolve(weights, world.name) / GRAPH).exists():
         kinds.append(("onnx", "fp32"))
     measured = []

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from learned_envs.models.precision import mixed_precision
+
 
 class ClipNet(nn.Module):
     """Classifies clips from frames, how they change, and, if it is told, the actions.
@@ -89,7 +91,7 @@ def fit(
     for _ in range(steps):
         chosen = random.integers(len(counts), size=batch)
         picked = np.array([random.choice(members[c]) for c in chosen])
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed_precision(torch.device("cpu")):
             logits = net(torch.from_numpy(frames[picked]), torch.from_numpy(actions[picked]))
         loss = F.cross_entropy(logits, torch.from_numpy(chosen))
         optimiser.zero_grad()
