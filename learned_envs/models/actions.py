@@ -77,4 +77,80 @@ class VectorActions:
         return torch.tensor(self.idle)
 
 
-ActionEncoding = DiscreteActions | VectorActions
+@configuration
+class PointActions:
+    """A point (u, v) on the picture and how hard it is touched, as numbers and as planes.
+
+    Attributes:
+        kinds: 1, or 2 where a fourth component from 0.5 on makes a touch one of the second kind.
+        threshold: Strength up to which nothing is touched.
+        spread: Standard deviation of a touch in the planes, in places of the latent.
+    """
+
+    kinds: int = 1
+    threshold: float = 0.1
+    spread: float = 1.0
+
+    def __post_init__(self):
+        if self.kinds not in (1, 2):
+            raise ValueError(f"`kinds` (={self.kinds}) must be 1 or 2")
+        if self.spread < 0.5:
+            raise ValueError(
+                f"`spread` (={self.spread}) must be at least half a place: a touch between places "
+                "would not be seen"
+            )
+
+    @property
+    def size(self) -> int:
+        """Length of an encoded action: u, v, strength and, where there are two, the kind."""
+        return 2 + self.kinds
+
+    @property
+    def idle(self) -> tuple[float, ...]:
+        """No touch."""
+        return (0.0,) * self.size
+
+    @property
+    def planes(self) -> int:
+        """How many planes `draw` makes."""
+        return self.kinds + 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one raw action."""
+        return (self.size,)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of raw actions."""
+        return torch.float32
+
+    def encode(self, action: Tensor) -> Tensor:
+        """Returns actions (..., size) as float32."""
+        return action.float()
+
+    def idle_code(self) -> Tensor:
+        """The encoded idle action, (size,) float32."""
+        return torch.zeros(self.size)
+
+    def draw(self, codes: Tensor, size: tuple[int, int]) -> Tensor:
+        """Draws encoded actions (B, size) on a grid (h, w): (B, planes, h, w).
+
+        A plane for each kind holds a bell around the touch, as high as the touch is strong, and the
+        last plane is 1 all over where there is any touch. Bells are made on the grid itself: made
+        on the picture and shrunk, a touch all but vanishes.
+        """
+        height, width = size
+        u, v, strength = codes[:, 0], codes[:, 1], codes[:, 2]
+        touched = strength > self.threshold
+        x = torch.arange(width, device=codes.device) - (u * width - 0.5)[:, None]
+        y = torch.arange(height, device=codes.device) - (v * height - 0.5)[:, None]
+        across, down = ((-((d / self.spread) ** 2) / 2).exp() for d in (x, y))
+        bell = (strength * touched)[:, None, None] * down[:, :, None] * across[:, None]
+        second = codes[:, 3] >= 0.5 if self.kinds == 2 else torch.zeros_like(touched)
+        kinds = [bell * (second == k)[:, None, None] for k in range(self.kinds)]
+        flag = touched.float()[:, None, None].expand_as(bell)
+        return torch.stack([*kinds, flag], 1)
+
+
+ActionEncoding = DiscreteActions | VectorActions | PointActions

@@ -24,7 +24,8 @@ class Conditioning:
     Attributes:
         context: (B, K, C, h, w), the past latents, oldest first.
         actions: (B, K, A) encoded; the last takes the newest latent to the next.
-        level: (B, 1), standard deviation of the noise that was added to `context`.
+        level: (B, 1) or (B, K), standard deviation of the noise that was added to `context`, to all
+            latents alike or to each its own.
     """
 
     context: Tensor

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from learned_envs.models.actions import DiscreteActions, VectorActions
+from learned_envs.models.actions import ActionEncoding
 from learned_envs.models.codecs.autoencoder import AutoencoderConfig
 from learned_envs.models.codecs.codec import to_frames, to_images
 from learned_envs.models.codecs.identity import IdentityConfig
@@ -40,7 +40,7 @@ class WorldModelConfig:
     """
 
     image_size: tuple[int, int]
-    actions: DiscreteActions | VectorActions
+    actions: ActionEncoding
     codec: CodecConfig
     dynamics: DynamicsConfig
     heads: HeadsConfig | None = None

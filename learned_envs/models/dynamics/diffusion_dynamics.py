@@ -42,7 +42,8 @@ class DiffusionDynamicsConfig:
         context: Past latents seen.
         denoiser: The network.
         diffusion: Preconditioning, levels of noise, sampler.
-        context_noise: Largest standard deviation of the noise added to the context in training.
+        context_noise: Largest standard deviation of the noise added to the context in training: the
+            same for all latents or, where the denoiser is told it in planes, drawn for each.
     """
 
     context: int = 4
@@ -146,7 +147,8 @@ class DiffusionDynamics(Dynamics):
         config, rows = self.config.diffusion, len(target)
         sigma = config.training_sigma.draw(rows, target.device)
         noisy = target + sigma[:, None, None, None] * torch.randn_like(target)
-        level = self.config.context_noise * torch.rand(rows, 1, device=target.device)
+        levels = self.context if _told_in_planes(self.config.denoiser) else 1
+        level = self.config.context_noise * torch.rand(rows, levels, device=target.device)
         denoised = self.denoise(noisy, sigma, _noisy_conditioning(state, action, level))
         error = ((denoised - target) ** 2).mean((1, 2, 3))
         total = (loss_weight(config, sigma) * error).mean()
@@ -156,13 +158,17 @@ class DiffusionDynamics(Dynamics):
         return StepLoss(total=total, parts=parts, prediction=prediction)
 
 
+def _told_in_planes(denoiser: EdmUNetConfig | DilatedCnnConfig) -> bool:
+    return isinstance(denoiser, EdmUNetConfig) and denoiser.planes
+
+
 def _conditioning(state: State, action: Tensor, level: Tensor) -> Conditioning:
     actions = torch.cat([state["actions"], action[:, None]], 1)
     return Conditioning(context=state["latents"], actions=actions, level=level)
 
 
 def _noisy_conditioning(state: State, action: Tensor, level: Tensor) -> Conditioning:
-    """Conditioning with noise of standard deviation `level` (B, 1) on the context."""
+    """Conditioning with noise of standard deviation `level` (B, 1 or K) on the context."""
     latents = state["latents"]
     noisy = latents + level[:, :, None, None, None] * torch.randn_like(latents)
     return _conditioning({**state, "latents": noisy}, action, level)

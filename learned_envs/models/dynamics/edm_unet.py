@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from learned_envs.models.actions import ActionEncoding
+from learned_envs.models.actions import ActionEncoding, PointActions
 from learned_envs.models.configuration import configuration
 from learned_envs.models.diffusion import Conditioning
 from learned_envs.models.dynamics.blocks import convolution
@@ -31,6 +31,8 @@ class EdmUNetConfig:
         attention: Whether places at the coarsest resolution attend to each other.
         head_width: Channels of one attention head.
         embedding: Length of the vector that the normalisation layers read.
+        planes: Whether the current action and the level of noise on each past latent come in as
+            planes beside the latents, and not through the embedding.
     """
 
     widths: tuple[int, ...] = (64, 64, 64, 64)
@@ -38,6 +40,7 @@ class EdmUNetConfig:
     attention: bool = True
     head_width: int = 8
     embedding: int = 256
+    planes: bool = False
 
     def __post_init__(self):
         if not self.widths or len(self.widths) != len(self.blocks):
@@ -76,16 +79,21 @@ class EdmUNet(nn.Module):
                 f"latents of {height}x{width} must be divisible by {factor}: "
                 "2 for each resolution after the first"
             )
+        if config.planes and not isinstance(actions, PointActions):
+            raise ValueError(f"`planes` needs actions that can be drawn, not {actions}")
+        self.actions = actions if config.planes else None
         length = config.embedding
+        told = 2 * _FREQUENCIES if config.planes else 4 * _FREQUENCIES + context * actions.size
         self.embed = nn.Sequential(
-            nn.Linear(4 * _FREQUENCIES + context * actions.size, length),
+            nn.Linear(told, length),
             nn.SiLU(),
             nn.Linear(length, length),
             nn.SiLU(),
         )
         self.counts = config.blocks
         current = config.widths[0]
-        self.stem = convolution((1 + context) * channels, current)
+        drawn = self.actions.planes + context if self.actions else 0
+        self.stem = convolution((1 + context) * channels + drawn, current)
         self.shrink, self.down = nn.ModuleList(), nn.ModuleList()
         kept = []
         for i, (outputs, count) in enumerate(zip(config.widths, config.blocks, strict=True)):
@@ -112,17 +120,18 @@ class EdmUNet(nn.Module):
 
     def forward(self, noisy: Tensor, told: Tensor, conditioning: Conditioning) -> Tensor:
         """Maps noisy latents (B, C, h, w), told levels (B,) and conditioning to (B, C, h, w)."""
-        embedding = self.embed(
-            torch.cat(
-                [
-                    fourier_features(told),
-                    fourier_features(conditioning.level[:, 0]),
-                    conditioning.actions.flatten(1),
-                ],
-                dim=1,
-            )
-        )
-        x = torch.cat([noisy, conditioning.context.flatten(1, 2)], 1)
+        numbers, planes = [fourier_features(told)], [noisy, conditioning.context.flatten(1, 2)]
+        if self.actions is None:
+            level, actions = conditioning.level[:, 0], conditioning.actions
+            numbers += [fourier_features(level), actions.flatten(1)]
+        else:
+            levels = conditioning.level.expand(conditioning.context.shape[:2])
+            planes += [
+                self.actions.draw(conditioning.actions[:, -1], noisy.shape[2:]),
+                levels[:, :, None, None].expand(-1, -1, *noisy.shape[2:]),
+            ]
+        embedding = self.embed(torch.cat(numbers, 1))
+        x = torch.cat(planes, 1)
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         kept, down, up = [], iter(self.down), iter(self.up)
         for shrink, count in zip(self.shrink, self.counts, strict=True):
