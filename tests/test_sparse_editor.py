@@ -79,6 +79,28 @@ def test_an_open_future_is_drawn_as_often_as_it_happens(model: WorldModel):
     assert abs(bright[~upper].float().mean() - (1 - LIKELY)) < 0.07
 
 
+@torch.no_grad()
+def test_what_stands_still_at_one_end_is_told_at_the_other():
+    torch.manual_seed(0)
+    config = WorldModelConfig(
+        image_size=(64, 64), actions=DiscreteActions(count=2), codec=IdentityConfig(),
+        dynamics=SparseEditorConfig(
+            context=2, patch=2, widths=(8, 8), blocks=(1, 1), head=8, glimpses=1, glimpse=8,
+            glimpse_widths=(8, 8, 8),
+        ),
+    )  # fmt: skip
+    model = config.build().eval()
+    context = torch.zeros(1, 2, 3, 64, 64)
+    context[:, 1, :, 10, 10] = 1.0  # what moves, where the glimpse goes
+    other = context.clone()
+    other[:, :, :, -4:, -4:] = 1.0
+    written = []
+    for seen in (context, other):
+        noise = {"choice": torch.zeros(1, 1)}
+        written.append(model.dynamics.predict(state_of(seen), NOOP[None], noise).latent)
+    assert (written[0] != written[1])[0, :, 0, 0].all()
+
+
 def test_a_future_far_less_likely_than_the_likeliest_is_never_drawn(
     model: WorldModel, monkeypatch: pytest.MonkeyPatch
 ):

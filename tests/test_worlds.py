@@ -258,8 +258,17 @@ def test_every_odd_start_is_one_that_the_game_accepts(seed):
         BreakoutEnv().reset(options=options)
 
 
+def test_most_starts_with_a_single_brick_rebuild_the_wall_soon():
+    random = np.random.default_rng(0)
+    drawn = (WORLD.reset_options("careful", random) or {} for _ in range(1500))
+    single = [options for options in drawn if np.sum(options.get("bricks", 0)) == 1]
+    rebuilt = [WORLD.events(recorded(20, **options))["refills"] for options in single]
+    assert len(single) > 60
+    assert 0.5 < np.mean(rebuilt) <= 1
+
+
 def recorded(steps: int, **options) -> SimpleNamespace:
-    """A short episode of idle play."""
+    """An episode of idle play, of at most so many steps."""
     env = BreakoutEnv()
     frames, rewards, ends = [env.reset(seed=0, options=options)[0]], [], []
     for _ in range(steps):
@@ -267,6 +276,8 @@ def recorded(steps: int, **options) -> SimpleNamespace:
         frames.append(frame)
         rewards.append(reward)
         ends.append(terminated)
+        if terminated:
+            break
     return SimpleNamespace(
         observation=np.array(frames), reward=np.array(rewards), terminated=np.array(ends)
     )

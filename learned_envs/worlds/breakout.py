@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from learned_envs.worlds.world import World
+from sims.breakout import BRICK_HEIGHT, BRICK_WIDTH, BRICK_X, BRICK_Y
 
 if TYPE_CHECKING:
     from learned_envs.data.episode import Episode
@@ -72,13 +73,15 @@ LADDER = {
     "random": STYLES["random"],
 }
 ODD_START_RATE = 0.8
-FALLING_START_RATE = 0.2
+FALLING_START_RATE = 0.35
 AMONG_BRICKS_RATE = 0.7
-LOST_START_RATE = 0.35
+LOST_START_RATE = 0.25
+LAST_BRICK_RATE = 0.08
 LAUNCH_RATE = 0.5
 """Chance that the next ball is launched at a step after such a start; the same at every step, so
 that it is that of any context without a ball, whether the paddle moves meanwhile or not."""
 _MAX_LAG = 16
+_LAST_CATCH, _CATCH = 55.0, 8.0  # below this line the paddle has caught what is so near its middle
 
 
 class Players:
@@ -170,9 +173,10 @@ def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any]
     """Begins four episodes in five mid-game: odd walls, few lives, a ball anywhere or just lost.
 
     A ball among the bricks meets one every few steps, and bricks are what is hardest to dream; one
-    that falls near the paddle is caught at its edge or just missed. From the lost ball, which no
-    frame shows, a dream that mislays its ball learns to launch the next one. With the last ball out
-    of sight, the game ends at once, so that a dream does not put off its end.
+    that falls near the paddle is caught at its edge, just missed or already below it. From the lost
+    ball, which no frame shows, a dream that mislays its ball learns to launch the next one. With
+    the last ball out of sight, the game ends at once, so that a dream does not put off its end.
+    Where a single brick stands the ball flies towards it: the wall is rebuilt once in a long game.
     """
     if random.random() > ODD_START_RATE:
         return None
@@ -189,8 +193,18 @@ def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any]
         hidden = min(random.geometric(LAUNCH_RATE), 5) if lives > 1 else 1
         y, vy = 65.5, 0.5 / (hidden - 0.5)
     elif kind < LOST_START_RATE + FALLING_START_RATE:
-        y, vy = random.uniform(42.0, 54.0), 0.92
-        x = float(np.clip(paddle + 5.5 + random.uniform(-12.0, 12.0), 2.0, 61.0))
+        y, vy = random.uniform(42.0, 65.0), 0.92
+        beside = _CATCH if y > _LAST_CATCH else 0.0
+        offset = random.choice([-1.0, 1.0]) * random.uniform(beside, 14.0)
+        x = float(np.clip(paddle + 6.0 + offset, 2.0, 61.0))
+    elif kind < LOST_START_RATE + FALLING_START_RATE + LAST_BRICK_RATE:
+        row, column = random.integers(6), random.integers(12)
+        bricks = np.zeros((6, 12), bool)
+        bricks[row, column] = True
+        ticks, vy = random.uniform(1.0, 12.0), random.choice([-0.92, 0.92])
+        aim = BRICK_X[column] + random.uniform(0, BRICK_WIDTH), BRICK_Y[row] + BRICK_HEIGHT / 2
+        x = float(np.clip(aim[0] - ticks * vx, 2.0, 61.0))
+        y = float(np.clip(aim[1] - ticks * vy, 4.0, 54.0))
     else:
         lowest = 36.0 if random.random() < AMONG_BRICKS_RATE else 54.0
         y, vy = random.uniform(4.0, lowest), random.choice([-0.92, 0.92])

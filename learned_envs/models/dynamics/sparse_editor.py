@@ -50,7 +50,8 @@ class SparseEditorConfig:
             of the whole.
         points: Points whose exact position and motion a glimpse is told.
         choices: Number of futures to choose from where the future is open; 1 for none.
-        evidence: Channels in which the prior gathers from all places what speaks for a choice.
+        evidence: Channels in which is gathered from all places what speaks for a choice; the prior
+            reads them, and every place is told.
         choice_weight: Weight of the prior's loss.
         least_chance: A choice with less than this share of the likeliest one's chance is never
             drawn in a dream. Training does not punish a choice where it explains nothing, since it
@@ -149,6 +150,7 @@ class SparseEditor(Dynamics):
         )  # fmt: skip
         self.glimpsed = nn.Linear(config.glimpse_widths[-1], finest)
         self.evidence = nn.Conv2d(finest, config.evidence, 1)
+        self.overview = nn.Linear(config.evidence, finest)
         self.prior = nn.Sequential(
             nn.Linear(config.evidence + coarsest + config.glimpse_widths[-1], config.evidence),
             nn.ReLU(),
@@ -242,6 +244,7 @@ class SparseEditor(Dynamics):
         glimpsed = F.relu(glimpses["features"]).amax(1)
         x = x + self.glimpsed(glimpsed)[:, :, None, None]
         evidence = F.relu(self.evidence(F.relu(x))).amax((2, 3))
+        x = x + self.overview(evidence)[:, :, None, None]
         pooled = torch.cat([pooled, glimpsed], 1)
         prior = self.prior(torch.cat([evidence, pooled], 1)).float()
         expected = self.expected_error(pooled.detach())[:, 0].float()
