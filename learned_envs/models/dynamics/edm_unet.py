@@ -79,9 +79,11 @@ class EdmUNet(nn.Module):
                 f"latents of {height}x{width} must be divisible by {factor}: "
                 "2 for each resolution after the first"
             )
-        if config.planes and not isinstance(actions, PointActions):
-            raise ValueError(f"`planes` needs actions that can be drawn, not {actions}")
-        self.actions = actions if config.planes else None
+        self.actions: PointActions | None = None
+        if config.planes:
+            if not isinstance(actions, PointActions):
+                raise ValueError(f"`planes` needs actions that can be drawn, not {actions}")
+            self.actions = actions
         length = config.embedding
         told = 2 * _FREQUENCIES if config.planes else 4 * _FREQUENCIES + context * actions.size
         self.embed = nn.Sequential(
@@ -126,9 +128,10 @@ class EdmUNet(nn.Module):
             numbers += [fourier_features(level), actions.flatten(1)]
         else:
             levels = conditioning.level.expand(conditioning.context.shape[:2])
+            height, width = noisy.shape[2:]
             planes += [
-                self.actions.draw(conditioning.actions[:, -1], noisy.shape[2:]),
-                levels[:, :, None, None].expand(-1, -1, *noisy.shape[2:]),
+                self.actions.draw(conditioning.actions[:, -1], (height, width)),
+                levels[:, :, None, None].expand(-1, -1, height, width),
             ]
         embedding = self.embed(torch.cat(numbers, 1))
         x = torch.cat(planes, 1)
