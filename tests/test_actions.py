@@ -38,7 +38,7 @@ def test_no_touch_is_nothing_at_all(strength):
 
 
 def test_a_touch_of_the_second_kind_has_a_plane_of_its_own():
-    kinds = PointActions(kinds=2)
+    kinds = PointActions(idle=(0.0,) * 4)
     one, other = drawn(0.5, 0.5, 1.0, 0.4, actions=kinds), drawn(0.5, 0.5, 1.0, 0.5, actions=kinds)
     assert len(one) == kinds.planes == 3
     assert torch.equal(one, other[[1, 0, 2]])
@@ -46,7 +46,12 @@ def test_a_touch_of_the_second_kind_has_a_plane_of_its_own():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"), [({"kinds": 3}, r"`kinds` \(=3\)"), ({"spread": 0.1}, "half a place")]
+    ("wrong", "message"),
+    [
+        ({"idle": (0.0, 0.0)}, r"`idle` \(=\(0.0, 0.0\)\)"),
+        ({"idle": (0.5, 0.5, 1.0)}, "strength of at most `threshold`"),
+        ({"spread": 0.1}, "half a place"),
+    ],
 )
 def test_point_actions_that_make_no_sense_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):

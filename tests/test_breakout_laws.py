@@ -98,7 +98,7 @@ def test_true_games_keep_every_law(behaviour):
 
 
 def test_true_games_put_every_law_to_the_test():
-    report = judged("edges", rows=16, steps=300).report + judged("miss", rows=16, steps=300).report
+    report = judged("edges", rows=24, steps=300).report + judged("miss", rows=24, steps=300).report
     assert all(count.tests.sum() > 50 for count in report.counts.values()), report.table()
 
 

@@ -241,7 +241,7 @@ def test_nan_from_the_model_names_the_step_and_the_weights(env, weights):
 
 
 def test_a_box_of_actions_is_played_within_its_bounds(tmp_path):
-    actions = VectorActions(size=2, idle=(0.0, 0.0))
+    actions = VectorActions(idle=(0.0, 0.0))
     folder = save_tiny(tmp_path / "w", tiny_model(tiny_config(actions=actions)))
     env = gym.make("Dream-v0", weights=folder).unwrapped
     check_env(env)
@@ -254,7 +254,7 @@ def test_a_box_of_actions_is_played_within_its_bounds(tmp_path):
 
 
 def test_a_checkpoint_can_name_its_action_space(tmp_path):
-    actions = VectorActions(size=2, idle=(0.0, 0.0))
+    actions = VectorActions(idle=(0.0, 0.0))
     space = gym.spaces.Box(np.array([0, -1], np.float32), np.array([1, 1], np.float32))
     folder = save_tiny(
         tmp_path / "w",
@@ -300,7 +300,7 @@ def test_a_checkpoint_of_other_spaces_than_the_ids_world_is_refused(weights):
 
 
 def test_a_checkpoint_of_other_actions_than_its_world_is_refused(tmp_path):
-    actions = VectorActions(size=2, idle=(0.0, 0.0))
+    actions = VectorActions(idle=(0.0, 0.0))
     model = tiny_model(tiny_config(actions=actions))
     with pytest.raises(
         CheckpointError, match=r"'breakout' has actions Discrete\(3\), but the model"

@@ -288,7 +288,6 @@ def test_start_names_the_shape_that_was_given_and_the_one_expected(frames, actio
             ),
             r"`context_noise` \(=0.1\) must be 0 with the dilated CNN",
         ),
-        (lambda: VectorActions(size=2, idle=(0.0,)), "`idle` has 1 components"),
         (lambda: Lattice(levels=1), r"`levels` \(=1\)"),
     ],
 )
@@ -300,7 +299,7 @@ def test_a_configuration_that_cannot_be_built_says_which_value_is_wrong(build, m
 @pytest.mark.parametrize(
     "value",
     [config(family, codec) for family, codec in BOTH]
-    + [diamond(), tiny_denoiser(), VectorActions(size=2, idle=(0.5, 0.0)), LogNormalSigma()],
+    + [diamond(), tiny_denoiser(), VectorActions(idle=(0.5, 0.0)), LogNormalSigma()],
     ids=repr,
 )
 def test_a_configuration_comes_back_equal_from_json(value):

@@ -47,16 +47,15 @@ class VectorActions:
     """A Box or MultiBinary action, passed as it is.
 
     Attributes:
-        size: Number of components.
-        idle: The action that stands in where a history is padded.
+        idle: The action that stands in where a history is padded; as long as any action.
     """
 
-    size: int
     idle: tuple[float, ...]
 
-    def __post_init__(self):
-        if len(self.idle) != self.size:
-            raise ValueError(f"`idle` has {len(self.idle)} components, `size` is {self.size}")
+    @property
+    def size(self) -> int:
+        """Length of an encoded action."""
+        return len(self.idle)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -78,22 +77,25 @@ class VectorActions:
 
 
 @configuration
-class PointActions:
+class PointActions(VectorActions):
     """A point (u, v) on the picture and how hard it is touched, as numbers and as planes.
 
     Attributes:
-        kinds: 1, or 2 where a fourth component from 0.5 on makes a touch one of the second kind.
+        idle: No touch. A fourth component makes a touch one of the second kind from 0.5 on.
         threshold: Strength up to which nothing is touched.
         spread: Standard deviation of a touch in the planes, in places of the latent.
     """
 
-    kinds: int = 1
+    idle: tuple[float, ...] = (0.0, 0.0, 0.0)
     threshold: float = 0.1
     spread: float = 1.0
 
     def __post_init__(self):
-        if self.kinds not in (1, 2):
-            raise ValueError(f"`kinds` (={self.kinds}) must be 1 or 2")
+        if len(self.idle) not in (3, 4) or self.idle[2] > self.threshold:
+            raise ValueError(
+                f"`idle` (={self.idle}) must be u, v, a strength of at most `threshold` "
+                f"(={self.threshold}) and, where there are two kinds of touch, the kind"
+            )
         if self.spread < 0.5:
             raise ValueError(
                 f"`spread` (={self.spread}) must be at least half a place: a touch between places "
@@ -101,37 +103,14 @@ class PointActions:
             )
 
     @property
-    def size(self) -> int:
-        """Length of an encoded action: u, v, strength and, where there are two, the kind."""
-        return 2 + self.kinds
-
-    @property
-    def idle(self) -> tuple[float, ...]:
-        """No touch."""
-        return (0.0,) * self.size
+    def kinds(self) -> int:
+        """How many kinds of touch there are."""
+        return self.size - 2
 
     @property
     def planes(self) -> int:
         """How many planes `draw` makes."""
         return self.kinds + 1
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one raw action."""
-        return (self.size,)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Dtype of raw actions."""
-        return torch.float32
-
-    def encode(self, action: Tensor) -> Tensor:
-        """Returns actions (..., size) as float32."""
-        return action.float()
-
-    def idle_code(self) -> Tensor:
-        """The encoded idle action, (size,) float32."""
-        return torch.zeros(self.size)
 
     def draw(self, codes: Tensor, size: tuple[int, int]) -> Tensor:
         """Draws encoded actions (B, size) on a grid (h, w): (B, planes, h, w).

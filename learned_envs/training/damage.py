@@ -65,24 +65,26 @@ def plant_damage(context: Tensor, earlier: Tensor) -> Tensor:
 
 def _crumbs(newest: Tensor, before: Tensor) -> Tensor:
     """Some of the places (B, 1, h, w) where the latents (B, C, h, w) differ."""
-    different = (before - newest).abs().amax(1, keepdim=True) > _DIFFERENT
     share = _MOST_CRUMBS * torch.rand(len(newest), 1, 1, 1, device=newest.device)
-    return different & (torch.rand_like(newest[:, :1]) < share)
+    return _apart(before, newest) & (torch.rand_like(newest[:, :1]) < share)
 
 
 def _patches(newest: Tensor, before: Tensor) -> Tensor:
     """Where latents differ (B, 1, h, w); in half of the rows, in half of an 8x8 grid of patches."""
-    different = (before - newest).abs().amax(1, keepdim=True) > _DIFFERENT
     drawn = torch.rand(len(newest), 1, 8, 8, device=newest.device)
     everywhere = torch.rand(len(newest), 1, 1, 1, device=newest.device) < 0.5
-    return different & (everywhere | (F.interpolate(drawn, newest.shape[2:]) < 0.5))
+    return _apart(before, newest) & (everywhere | (F.interpolate(drawn, newest.shape[2:]) < 0.5))
 
 
 def _gap(context: Tensor) -> Tensor:
     """A square of places (B, 1, h, w) around one, picked at random, where the latent last moved."""
-    moved = (context[:, -1] - context[:, -2]).abs().amax(1, keepdim=True) > _DIFFERENT
-    score = (moved + 1e-3) * torch.rand_like(context[:, -1, :1])
+    score = (_apart(context[:, -1], context[:, -2]) + 1e-3) * torch.rand_like(context[:, -1, :1])
     height, width = score.shape[2:]
     highest = score.amax((2, 3), keepdim=True)
     side = (2 * (height // 8) + 1, 2 * (width // 8) + 1)
     return F.max_pool2d((score == highest).float(), side, 1, (height // 8, width // 8)) > 0
+
+
+def _apart(one: Tensor, other: Tensor) -> Tensor:
+    """Places (B, 1, h, w) where latents (B, C, h, w) differ."""
+    return (one - other).abs().amax(1, keepdim=True) > _DIFFERENT

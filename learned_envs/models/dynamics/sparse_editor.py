@@ -186,13 +186,8 @@ class SparseEditor(Dynamics):
         changed = ((target - previous).abs().amax(1, keepdim=True) > self.config.tolerance).float()
         near = F.max_pool2d(changed, 3, 1, 1)
         with torch.no_grad():
-            errors = torch.stack(
-                [
-                    self._error(*self._write(features, self._one_hot(c)), target, changed, near)
-                    for c in self._every_choice(action)
-                ],
-                dim=1,
-            )
+            futures = [self._write(features, self._one_hot(c)) for c in self._every_choice(action)]
+            errors = torch.stack([self._error(*f, target, changed, near) for f in futures], dim=1)
             # Without the prior in it: with it, one choice would take all before they differ.
             credit = (-errors / self.config.temperature).softmax(1)
             as_dreamed = torch.rand_like(noise["choice"]) < self.config.as_dreamed
@@ -202,7 +197,7 @@ class SparseEditor(Dynamics):
         error, mask_error = self._errors(values, mask, target, changed, near)
         places = near.sum().clamp(min=1)
         write, marks = error.sum() / places, mask_error.sum() / places
-        choice = self._choice_error(prior, credit)
+        choice = self._choice_error(prior, credit, self._openness(futures, previous))
         surprise = F.smooth_l1_loss(expected, (error.detach() + 1e-2).log())
         config = self.config
         total = write + config.mask_weight * marks + config.choice_weight * choice + 0.02 * surprise
@@ -276,14 +271,21 @@ class SparseEditor(Dynamics):
         mask_error = F.binary_cross_entropy_with_logits(mask, changed, reduction="none")
         return error, mask_error
 
-    def _choice_error(self, prior: Tensor, credit: Tensor) -> Tensor:
-        """Cross-entropy of log-odds (B, n) to credits (B, n); even credits teach nothing."""
-        if self.config.choices == 1:
-            return prior.new_zeros(())
-        evenness = -torch.xlogy(credit, credit).sum(1) / math.log(self.config.choices)
-        weight = 1 - evenness
+    def _openness(self, futures: list[tuple[Tensor, Tensor]], previous: Tensor) -> Tensor:
+        """How far apart the futures of all choices are (B,), from 0 (one and the same) to 1."""
+        drawn = torch.stack([previous + m.sigmoid() * (v - previous) for v, m in futures], dim=1)
+        apart = (drawn.amax(1) - drawn.amin(1)).mean(1).sum((1, 2))
+        return 1 - (-apart / self.config.temperature).exp()
+
+    def _choice_error(self, prior: Tensor, credit: Tensor, openness: Tensor) -> Tensor:
+        """Cross-entropy of log-odds (B, n) to credits (B, n), of the rows whose future is open.
+
+        A row's weight knows nothing of what came to pass. If it grew with how clearly one choice is
+        credited, what two choices explain would count for less than what one does, and be drawn too
+        seldom.
+        """
         error = F.cross_entropy(prior, credit, reduction="none")
-        return (weight * error).sum() / weight.sum().clamp(min=1)
+        return (openness * error).sum() / openness.sum().clamp(min=1)
 
     def _chances(self, prior: Tensor) -> Tensor:
         """Log-odds (B, n) as the chances with which a dream draws each choice."""
