@@ -23,10 +23,11 @@ from learned_envs.dream.weights import resolve
 from learned_envs.models.checkpoint import load_checkpoint
 from learned_envs.models.codecs.autoencoder import Autoencoder
 from learned_envs.models.configuration import to_json
+from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
 from learned_envs.models.world_model import WorldModel, WorldModelConfig
 from learned_envs.packing import HELD_OUT_ROWS, HELD_OUT_SEED, Origin, pack
 from learned_envs.recording.live import LiveWindows
-from learned_envs.training.codec import train_codec
+from learned_envs.training.codec import latent_spread, train_codec
 from learned_envs.training.journal import Journal
 from learned_envs.training.recipe import Recipe
 from learned_envs.training.trainer import dynamics_trainer
@@ -112,7 +113,7 @@ def _initial(folder: Path, config: WorldModelConfig) -> tuple[WorldModel, int]:
     """A checkpoint's model, ready for training, and the rows that it was trained on."""
     checkpoint = load_checkpoint(folder)
     model = checkpoint.model
-    if model.config != config:
+    if _with_sigma_data(model.config, 1.0) != _with_sigma_data(config, 1.0):
         raise ValueError(
             f"{folder} holds a model of another configuration than the one to be trained: "
             "begin from weights of the same preset, or from none"
@@ -182,6 +183,9 @@ def train(
         if codec is None:
             return Trained(checkpoint=None, steps=0, of=recipe.steps)
         model.codec.load_state_dict(codec.state_dict())
+        spread = round(latent_spread(codec, next(windows(0))), 4)
+        model.config = _with_sigma_data(model.config, spread)
+        model.dynamics.config = model.config.dynamics
     if minutes is not None:
         minutes -= (time.monotonic() - begun) / 60
     journal = Journal(folder / "log", held_out(0))
@@ -193,6 +197,15 @@ def train(
     origin = dataclasses.replace(origin, steps=trainer.step)
     checkpoint = pack(world, trainer.average, folder / "checkpoint", held_out(1), origin)
     return Trained(checkpoint=checkpoint, steps=trainer.step, of=recipe.steps)
+
+
+def _with_sigma_data(config: WorldModelConfig, spread: float) -> WorldModelConfig:
+    """A configuration whose denoiser, if any, takes latents to have that standard deviation."""
+    dynamics = config.dynamics
+    if not isinstance(dynamics, DiffusionDynamicsConfig):
+        return config
+    diffusion = dataclasses.replace(dynamics.diffusion, sigma_data=spread)
+    return dataclasses.replace(config, dynamics=dataclasses.replace(dynamics, diffusion=diffusion))
 
 
 def simulated(world: World, recipe: Recipe, _: str = "sim") -> tuple[Windows, Windows]:

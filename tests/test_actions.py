@@ -91,7 +91,7 @@ def test_each_past_latent_has_its_own_noise_in_training():
     dynamics.network.stem.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     state = {"latents": torch.zeros(2, 4, 3, 8, 8), "actions": torch.zeros(2, 3, 3)}
     noise = training_noise(dynamics.noise_spec, 2, torch.device("cpu"))
-    dynamics.loss(state, torch.zeros(2, 3), torch.zeros(2, 3, 8, 8), noise)
+    dynamics.loss(state, torch.zeros(2, 3), torch.zeros(2, 3, 8, 8), noise, torch.zeros(2, 3, 8, 8))
     levels = seen[0][:, 17:, 0, 0]
     context = dynamics.config.diffusion.sigma_data * seen[0][:, 3:15].unflatten(1, (4, 3))
     assert len(levels.unique()) == 8

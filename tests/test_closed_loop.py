@@ -110,8 +110,8 @@ def test_a_row_that_diverged_walks_on_for_as_long_as_there_is_patience():
 
 def test_a_thing_misplaced_in_one_corner_is_a_divergence():
     class Misplaced(Spy):
-        def loss(self, state, action, target, noise):
-            loss = super().loss(state, action, target, noise)
+        def loss(self, state, action, target, noise, previous):
+            loss = super().loss(state, action, target, noise, previous)
             loss.prediction.latent[:, :, :4, :4] += 0.9
             return loss
 
@@ -143,6 +143,14 @@ def test_a_latent_smaller_than_the_neighbourhood_that_divergence_looks_at_will_d
 @pytest.mark.parametrize(("resync", "ages"), [(1.0, [0, 0, 0, 0]), (0.0, [0, 1, 2, 3])])
 def test_age_counts_the_steps_since_the_truth(resync, ages):
     assert [step.age for *_, step in walk(Spy(), play(3, 4), resync=resync)] == ages
+
+
+@pytest.mark.parametrize(
+    ("rollout", "ages"), [(1, [0, 0, 0, 0]), (2, [0, 1, 0, 1]), (3, [0, 1, 2, 0])]
+)
+def test_a_rollout_is_as_long_as_it_may_be(rollout, ages):
+    steps = walk(Spy(), play(3, 4), resync=0.0, rollout=rollout)
+    assert [step.age for *_, step in steps] == ages
 
 
 def test_resync_sends_about_that_share_of_rows_back():

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from learned_envs import worlds
 from learned_envs.recording.takes import planned_takes, record_take
@@ -149,3 +150,29 @@ def test_events_of_a_recording_are_counted():
         action=action, reward=reward, steps=400, metadata={"fish": np.full(401, 8)}
     )
     assert WORLD.events(episode) == {"taps": 3, "quiet seconds": 23, "koi herded": 6}
+
+
+# --- presets -------------------------------------------------------------------------------------
+
+
+def test_the_seed_preset_has_the_published_sizes_and_planes():
+    model = WORLD.presets["seed"]().build()
+    assert model.codec.latent_shape == (8, 32, 32)
+    assert sum(p.numel() for p in model.codec.parameters()) == pytest.approx(13.6e6, rel=0.03)
+    assert sum(p.numel() for p in model.dynamics.parameters()) == pytest.approx(47.7e6, rel=0.03)
+    assert model.dynamics.network.stem.in_channels == 82
+
+
+def test_a_tap_anywhere_peaks_as_high_as_it_is_strong():
+    actions = WORLD.presets["seed"]().actions
+    taps = torch.rand(500, 3, generator=torch.Generator().manual_seed(0))
+    taps[:, 2] = 1.0
+    peaks = actions.draw(actions.encode(taps), (32, 32))[:, 0].amax((1, 2))
+    assert peaks.min() > 0.77  # furthest from any place's middle: exp(-1/4)
+
+
+def test_the_seed_preset_comes_to_its_own_predictions_as_published():
+    recipe = WORLD.recipes["seed"]()
+    own = {step: 1 - recipe.resync_at(step) for step in (0, 10_000, 50_000, 59_999)}
+    assert own == pytest.approx({0: 0.0, 10_000: 0.5, 50_000: 1.0, 59_999: 1.0})
+    assert recipe.rollout == 2

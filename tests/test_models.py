@@ -1,5 +1,6 @@
 """Every family of dynamics over every codec, through the one step function."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -146,7 +147,7 @@ def test_the_loss_moves_every_parameter_and_carries_a_prediction_without_gradien
     model = model_of(family).train()
     state, action, noise = inputs_of(model, rows=16)
     code = model.actions.encode(action)
-    loss = model.dynamics.loss(state, code, state["latents"][:, 0], noise)
+    loss = model.dynamics.loss(state, code, state["latents"][:, 0], noise, state["latents"][:, -1])
     loss.total.backward()
     still = [n for n, p in model.dynamics.named_parameters() if p.grad is None or not p.grad.any()]
     assert still == []
@@ -159,10 +160,29 @@ def test_the_loss_of_diffusion_predicts_what_a_step_predicts(family):
     model = model_of(family)
     state, action, noise = inputs_of(model)
     code = model.actions.encode(action)
-    loss = model.dynamics.loss(state, code, state["latents"][:, -1], noise)
+    loss = model.dynamics.loss(state, code, state["latents"][:, 0], noise, state["latents"][:, -1])
     prediction = model.dynamics.predict(state, code, noise)
     assert torch.equal(loss.prediction.latent, prediction.latent)
     assert torch.equal(loss.prediction.surprise, prediction.surprise)
+
+
+def test_the_error_of_the_change_counts_where_a_row_has_left_the_truth(monkeypatch):
+    torch.manual_seed(0)
+    model = model_of("unet")
+    dynamics = model.dynamics
+    config = dataclasses.replace(dynamics.config, delta_weight=0.5)
+    monkeypatch.setattr(dynamics, "config", config)
+    state, action, noise = inputs_of(model)
+    code, newest = model.actions.encode(action), state["latents"][:, -1]
+    target = newest + 0.1
+    parts = []
+    for previous in (newest, newest - 0.3):
+        torch.manual_seed(1)
+        parts.append(dynamics.loss(state, code, target, noise, previous).parts)
+    kept, left = parts
+    assert kept["squared_error_of_change"] == kept["squared_error"] == left["squared_error"]
+    assert left["squared_error_of_change"] != left["squared_error"]
+    assert left["denoise"] != kept["denoise"]
 
 
 @pytest.mark.parametrize(("family", "codec"), BOTH)
@@ -213,7 +233,7 @@ def test_context_noise_is_drawn_up_to_its_largest_level_and_told(monkeypatch):
         model.dynamics, "denoise", lambda *given_: seen.append(given_[2]) or denoise(*given_)
     )
     code = model.actions.encode(action)
-    model.dynamics.loss({**state, "latents": clean}, code, clean[:, 0], noise)
+    model.dynamics.loss({**state, "latents": clean}, code, clean[:, 0], noise, clean[:, 0])
     trained, dreamed = seen[0], seen[1]
     assert 0.15 < trained.level.max() <= 0.2 and trained.level.min() < 0.05
     deviation = trained.context.flatten(1).std(1)

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_training import (
     assert_equal,
@@ -12,7 +13,13 @@ from tiny_training import (
 
 from learned_envs import pipeline, worlds
 from learned_envs.models.checkpoint import load_checkpoint
+from learned_envs.models.codecs.autoencoder import AutoencoderConfig
+from learned_envs.models.codecs.codec import to_images
+from learned_envs.models.diffusion import DiffusionConfig
+from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
+from learned_envs.models.dynamics.edm_unet import EdmUNetConfig
 from learned_envs.models.world_model import WorldModelConfig
+from learned_envs.training.codec import CodecRecipe
 from learned_envs.training.recipe import Recipe
 
 
@@ -72,6 +79,30 @@ def test_the_same_command_again_finds_the_run_complete(packed_run, world):
     before = dict(load_checkpoint(packed).model.named_parameters())
     assert pipeline.train_preset(world, "tiny", folder).checkpoint == packed
     assert_equal(dict(load_checkpoint(packed).model.named_parameters()), before)
+
+
+def test_a_denoiser_is_told_the_spread_of_the_latents_that_its_codec_came_to(world, tmp_path):
+    def tiny() -> WorldModelConfig:
+        config = DiffusionDynamicsConfig(
+            denoiser=EdmUNetConfig(widths=(8,), blocks=(1,), attention=False, embedding=8),
+            diffusion=DiffusionConfig(steps=1),
+        )
+        codec = AutoencoderConfig(channels=4, factor=8, widths=(8,))
+        return dataclasses.replace(tiny_config(64), codec=codec, dynamics=config, heads=None)
+
+    def tiny_recipe() -> Recipe:
+        return Recipe(steps=2, batch=4, window=6, codec=CodecRecipe(steps=2, batch=8))
+
+    world = dataclasses.replace(world, presets={"tiny": tiny}, recipes={"tiny": tiny_recipe})
+    packed = pipeline.train_preset(world, "tiny", tmp_path / "run").checkpoint
+    model = load_checkpoint(packed).model
+    frames = next(pipeline.simulated(world, tiny_recipe())[0](0)).observation
+    latents = model.codec.encode(to_images(torch.from_numpy(frames)).flatten(0, 1))
+    assert model.config.dynamics == model.dynamics.config
+    told = model.dynamics.config.diffusion.sigma_data
+    assert told == pytest.approx(latents.std().item(), abs=1e-3) != 0.5
+    again = pipeline.train_preset(world, "tiny", tmp_path / "more", init_from=str(packed))
+    assert again.steps == 2
 
 
 def test_other_settings_in_the_same_folder_are_refused(packed_run, world):

@@ -48,7 +48,8 @@ def model() -> WorldModel:
     for _ in range(1000):
         context, following = open_world(64)
         noise = training_noise(built.noise_spec, 64, torch.device("cpu"))
-        loss = built.dynamics.loss(state_of(context), NOOP.expand(64, 2), following, noise)
+        state, action = state_of(context), NOOP.expand(64, 2)
+        loss = built.dynamics.loss(state, action, following, noise, context[:, -1])
         optimiser.zero_grad()
         loss.total.backward()
         optimiser.step()

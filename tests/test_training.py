@@ -241,8 +241,8 @@ class Scripted(Spy):
         self.weight = nn.Parameter(torch.ones(()))
         self._script = script
 
-    def loss(self, state, action, target, noise):
-        loss = super().loss(state, action, target, noise)
+    def loss(self, state, action, target, noise, previous):
+        loss = super().loss(state, action, target, noise, previous)
         return dataclasses.replace(loss, total=self._script(self.weight, len(self.shown)))
 
 
@@ -281,8 +281,8 @@ class Mirror(Spy):
         self.used: list[Tensor] = []
         self.held: list[Tensor] = []
 
-    def loss(self, state, action, target, noise):
-        loss = super().loss(state, action, target, noise)
+    def loss(self, state, action, target, noise, previous):
+        loss = super().loss(state, action, target, noise, previous)
         product = self.layer(torch.eye(2))
         self.used.append(product.detach().clone())
         self.held.append(self.layer.weight.detach().T.to(product.dtype).clone())
@@ -318,21 +318,24 @@ def test_a_recipe_without_warm_up_or_decay_keeps_its_learning_rate():
     assert {plan.learning_rate_at(step) for step in range(10)} == {1e-3}
 
 
-def test_resync_falls_from_teacher_forcing_to_its_least():
-    plan = Recipe(steps=1000, teacher_forced=0.1, closed_by=0.3, resync=0.2)
-    assert plan.resync_at(0) == plan.resync_at(100) == 1
-    assert plan.resync_at(200) == pytest.approx(0.6)
-    assert plan.resync_at(300) == plan.resync_at(999) == pytest.approx(0.2)
+def test_the_loop_closes_along_the_points_of_its_schedule():
+    plan = Recipe(steps=1000, closing=((0.1, 0.0), (0.3, 0.8), (0.5, 0.9)))
+    expected = {0: 1, 100: 1, 200: 0.6, 300: 0.2, 400: 0.15, 500: 0.1, 999: 0.1}
+    assert {step: plan.resync_at(step) for step in expected} == pytest.approx(expected)
 
 
-def test_a_recipe_may_close_the_loop_at_once():
-    plan = Recipe(steps=1000, teacher_forced=0.0, closed_by=0.0, resync=0.0)
-    assert [plan.resync_at(step) for step in (0, 1, 999)] == [1, 0, 0]
+@pytest.mark.parametrize("own", [0.0, 0.5, 1.0])
+def test_one_point_is_a_schedule_that_stays(own):
+    plan = Recipe(steps=100, closing=((0.0, own),))
+    assert {plan.resync_at(step) for step in range(100)} == {1 - own}
 
 
-def test_resync_1_is_teacher_forcing_throughout():
-    plan = Recipe(steps=100, resync=1.0)
-    assert {plan.resync_at(step) for step in range(100)} == {1}
+@pytest.mark.parametrize(
+    "wrong", [(), ((0.0, -0.1),), ((0.0, 1.1),), ((0.7, 0.0), (0.6, 1.0))], ids=str
+)
+def test_a_schedule_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"`closing` .*their shares rising"):
+        Recipe(closing=wrong)
 
 
 @given(
@@ -340,17 +343,15 @@ def test_resync_1_is_teacher_forcing_throughout():
     place=st.floats(0, 1, exclude_max=True),
     warmup=st.integers(0, 1000),
     decay=st.floats(0, 1),
-    shares=st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted),
-    resync=st.floats(0, 1),
+    shares=st.lists(st.floats(0, 1), min_size=2, max_size=2).map(sorted),
+    own=st.tuples(st.floats(0, 1), st.floats(0, 1)),
 )
-def test_schedules_stay_within_their_bounds(steps, place, warmup, decay, shares, resync):
-    plan = Recipe(
-        steps=steps, warmup=warmup, decay=decay, resync=resync,
-        teacher_forced=shares[0], closed_by=shares[1],
-    )  # fmt: skip
+def test_schedules_stay_within_their_bounds(steps, place, warmup, decay, shares, own):
+    closing = tuple(zip(shares, own, strict=True))
+    plan = Recipe(steps=steps, warmup=warmup, decay=decay, closing=closing)
     step = int(place * steps)
     assert 0 < plan.learning_rate_at(step) <= plan.learning_rate
-    assert resync - 1e-9 <= plan.resync_at(step) <= 1
+    assert min(own) - 1e-9 <= 1 - plan.resync_at(step) <= max(own) + 1e-9
 
 
 @pytest.mark.parametrize("name", ["steps", "round_steps", "batch", "window"])

@@ -95,7 +95,9 @@ class Spy(Dynamics):
     def predict(self, state: State, action: Tensor, noise: Noise) -> Prediction:
         raise NotImplementedError
 
-    def loss(self, state: State, action: Tensor, target: Tensor, noise: Noise) -> StepLoss:
+    def loss(
+        self, state: State, action: Tensor, target: Tensor, noise: Noise, previous: Tensor
+    ) -> StepLoss:
         self.shown.append((state, action))
         latent = target + self.error.view(-1, 1, 1, 1)
         prediction = Prediction(latent=latent, surprise=target.new_zeros(len(target)))

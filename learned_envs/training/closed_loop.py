@@ -43,6 +43,7 @@ def closed_loop(
     resync: float,
     divergence: float,
     device: torch.device,
+    rollout: int = 0,
     patience: int = 0,
     on_truth: float = 0.0,
     damaged: float = 0.0,
@@ -50,9 +51,9 @@ def closed_loop(
     """Yields the loss of each step of a window.
 
     A row continues from the model's own last prediction, until it is set back to the truth: with
-    probability `resync` at each step, when it has been further than `divergence` from the truth for
-    more than `patience` steps, and at the seams between episodes. With `resync` 1 this is teacher
-    forcing.
+    probability `resync` at each step, after `rollout` steps, when it has been further than
+    `divergence` from the truth for more than `patience` steps, and at the seams between episodes.
+    With `resync` 1 this is teacher forcing.
 
     Args:
         model: What is trained; the loop reads its parameters anew at every step.
@@ -61,6 +62,7 @@ def closed_loop(
         divergence: Largest distance from the truth, as `_distance` measures it.
         patience: Steps that a row may be further away, to learn to come back.
         device: Where the model is.
+        rollout: Most steps that a row takes from one true context on; 0 for no bound.
         on_truth: Share of the rows that go back to the truth at every step.
         damaged: Share of the rows, the first of those on the truth, in whose contexts faults are
             planted at every step.
@@ -75,6 +77,7 @@ def closed_loop(
         back = (torch.rand(truth.rows) < resync).numpy()
         back[: round(on_truth * truth.rows)] = True
         astray = np.where(distance < divergence, 0, astray + 1)
+        back |= (age + 1 >= rollout) & (rollout > 0)
         back |= ~truth.usable(t - 1) | (astray > patience) | ~np.isfinite(distance)
         if len(rows := np.flatnonzero(back)):
             state = _replace(state, truth.state(t, rows), rows)
@@ -88,7 +91,7 @@ def closed_loop(
         code = truth.code(t)
         noise = training_noise(model.noise_spec, len(used), device)
         now = {name: value[used] for name, value in state.items()}
-        loss = model.dynamics.loss(now, code[used], target[used], noise)
+        loss = model.dynamics.loss(now, code[used], target[used], noise, previous[used])
         yield LoopStep(
             loss=loss,
             previous=previous[used],

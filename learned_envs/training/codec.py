@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from learned_envs.data.window import Window
 from learned_envs.models.codecs.autoencoder import Autoencoder
-from learned_envs.models.codecs.codec import to_images
+from learned_envs.models.codecs.codec import Codec, to_images
 from learned_envs.models.configuration import configuration
 from learned_envs.training.rounds import Log, Rounds, Schedule, check_positive
 
@@ -83,6 +83,15 @@ def train_codec(
 
     rounds = Rounds(codec, recipe, losses, folder, device=device, log=log, round_end=round_end)
     return rounds.average if rounds.run(minutes, progress=progress) else None
+
+
+@torch.no_grad()
+def latent_spread(codec: Codec, window: Window) -> float:
+    """The standard deviation of a codec's latents over the frames of a window."""
+    device = next(codec.parameters()).device
+    frames = torch.from_numpy(window.observation).flatten(0, 1)
+    latents = [codec.encode(to_images(part.to(device))) for part in frames.split(64)]
+    return torch.cat(latents).std().item()
 
 
 def codec_loss(

@@ -1,5 +1,7 @@
 """The settings of a training of dynamics and heads."""
 
+import numpy as np
+
 from learned_envs.models.configuration import configuration
 from learned_envs.training.codec import CodecRecipe
 from learned_envs.training.rounds import Schedule, check_positive
@@ -14,9 +16,9 @@ class Recipe(Schedule):
         window: Steps in a window; the closed loop is at most this long.
         episode_steps: When the simulator plays while training, its episodes are cut after so many
             steps, so that starts, and the odd ones among them, come often.
-        teacher_forced: Share of the steps, at the beginning, with contexts from the truth alone.
-        closed_by: Share of the steps after which the loop is as closed as it gets.
-        resync: Probability, then, that a row goes back to the truth at a step.
+        closing: Points (share of the steps, probability that a row goes on from the model's own
+            prediction instead of the truth) of a schedule that is straight between them.
+        rollout: Most steps that a row takes from one true context on; 0 for as many as there are.
         on_truth: Share of the rows that stay on true contexts all along. The truth is no exact
             function of a dreamed context, so it takes true ones to learn exact motion.
         damaged: Share of the rows in whose true contexts faults are planted, so that the model
@@ -33,9 +35,8 @@ class Recipe(Schedule):
     batch: int = 64
     window: int = 64
     episode_steps: int = 200
-    teacher_forced: float = 0.6
-    closed_by: float = 0.7
-    resync: float = 0.05
+    closing: tuple[tuple[float, float], ...] = ((0.6, 0.0), (0.7, 0.95))
+    rollout: int = 0
     on_truth: float = 0.5
     damaged: float = 0.125
     divergence: float = 6.0
@@ -51,8 +52,16 @@ class Recipe(Schedule):
                 "faults are planted in true contexts"
             )
 
+        shares, own = zip(*self.closing, strict=True) if self.closing else ((), ())
+        if not own or list(shares) != sorted(shares) or not 0 <= min(own) <= max(own) <= 1:
+            raise ValueError(
+                f"`closing` (={self.closing}) must be points (share of the steps, probability), at "
+                "least one, their shares rising"
+            )
+        if self.rollout < 0:
+            raise ValueError(f"`rollout` (={self.rollout}) must be at least 1, or 0 for no bound")
+
     def resync_at(self, step: int) -> float:
         """The probability that a row goes back to the truth at optimiser step `step`."""
-        begin, end = self.teacher_forced * self.steps, self.closed_by * self.steps
-        closed = min(1.0, max(0.0, (step - begin) / max(1.0, end - begin)))
-        return 1 - closed * (1 - self.resync)
+        shares, own = zip(*self.closing, strict=True)
+        return 1 - float(np.interp(step / self.steps, shares, own))

@@ -43,8 +43,8 @@ def dynamics_trainer(
         for window in windows(number):
             loop = closed_loop(
                 model, window, resync=recipe.resync_at(step), divergence=recipe.divergence,
-                patience=recipe.patience,
-                device=torch.device(device), on_truth=recipe.on_truth, damaged=recipe.damaged,
+                rollout=recipe.rollout, patience=recipe.patience, device=torch.device(device),
+                on_truth=recipe.on_truth, damaged=recipe.damaged,
             )  # fmt: skip
             for item in loop:
                 yield _loss(model, item, recipe.head_noise)

@@ -252,8 +252,8 @@ def small_recipe() -> Recipe:
     from learned_envs.training.recipe import Recipe
 
     return Recipe(
-        steps=30_000, decay=0.6, episode_steps=50, resync=0.02, on_truth=0.7, damaged=0.2,
-        divergence=3.0,
+        steps=30_000, decay=0.6, episode_steps=50, closing=((0.6, 0.0), (0.7, 0.98)), on_truth=0.7,
+        damaged=0.2, divergence=2.0,
     )  # fmt: skip
 
 
@@ -279,7 +279,12 @@ def seed_recipe() -> Recipe:
     from learned_envs.training.recipe import Recipe
 
     return Recipe(
-        steps=40_000, round_steps=100, batch=128, learning_rate=2e-4, decay=0.0, resync=1.0
+        steps=40_000,
+        round_steps=100,
+        batch=128,
+        learning_rate=2e-4,
+        decay=0.0,
+        closing=((0.0, 0.0),),
     )
 
 

@@ -13,6 +13,8 @@ from learned_envs.worlds.world import Pointer, World
 
 if TYPE_CHECKING:
     from learned_envs.data.episode import Episode
+    from learned_envs.models.world_model import WorldModelConfig
+    from learned_envs.training.recipe import Recipe
 
 FPS = 15
 SIZE = 256
@@ -22,6 +24,7 @@ RING_RADIUS = 47.0
 _STRIDE = 4  # every fourth pixel is looked at, across and down
 _SHORE = 20.0  # pixels that count as the edge
 _BEHIND = 22.0  # pixels behind a fish where a herder taps
+_NEVER = 1e3  # a distance from the truth that no latent in (-1, 1) comes to
 _FULL = 0.8  # seconds that the button is held for the strongest tap
 
 
@@ -190,6 +193,88 @@ def events(episode: Episode) -> dict[str, int]:
     }
 
 
+def seed() -> WorldModelConfig:
+    """The published model at its full size: an autoencoder and a latent EDM UNet of four steps.
+
+    `sigma_data` is the published one until a training measures that of its own latents. The widths
+    are ours, chosen for the published numbers of parameters; so is the level of context noise.
+    """
+    from learned_envs.models.actions import PointActions
+    from learned_envs.models.codecs.autoencoder import AutoencoderConfig
+    from learned_envs.models.diffusion import DiffusionConfig, LogNormalSigma
+    from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
+    from learned_envs.models.dynamics.edm_unet import EdmUNetConfig
+    from learned_envs.models.heads import HeadsConfig
+    from learned_envs.models.world_model import WorldModelConfig
+
+    return WorldModelConfig(
+        image_size=(SIZE, SIZE),
+        actions=PointActions(threshold=TAP_THRESHOLD),
+        codec=AutoencoderConfig(channels=8, factor=8, widths=(64, 160, 384), blocks=2),
+        dynamics=DiffusionDynamicsConfig(
+            context=8,
+            denoiser=EdmUNetConfig(
+                widths=(192, 320, 384), blocks=(2, 2, 2), head_width=32, planes=True
+            ),
+            diffusion=DiffusionConfig(
+                training_sigma=LogNormalSigma(mean=-1.2, std=1.2, low=1e-3),
+                steps=4, sigma_max=1.0, sigma_min=2e-3, sigma_data=0.154,
+            ),
+            delta_weight=1.0,
+            context_noise=0.05,
+        ),
+        heads=HeadsConfig(),
+    )  # fmt: skip
+
+
+def seed_recipe() -> Recipe:
+    """Rollouts of two steps: the second is on the first's prediction ever more often.
+
+    Never at first, in half of the cases after 10,000 steps, always from 50,000 on.
+    """
+    from learned_envs.training.recipe import Recipe
+
+    return Recipe(
+        steps=60_000, batch=32, window=32, learning_rate=2e-4,
+        closing=((0, 0.0), (10 / 60, 0.5), (50 / 60, 1.0)), rollout=2, on_truth=0.0, damaged=0.0,
+        divergence=_NEVER,
+    )  # fmt: skip
+
+
+def pixels() -> WorldModelConfig:
+    """The published model's forerunner, which collapsed: a network of pixels, one pass."""
+    from learned_envs.models.actions import PointActions
+    from learned_envs.models.codecs.identity import IdentityConfig
+    from learned_envs.models.diffusion import warm_start
+    from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
+    from learned_envs.models.dynamics.edm_unet import EdmUNetConfig
+    from learned_envs.models.heads import HeadsConfig
+    from learned_envs.models.world_model import WorldModelConfig
+
+    return WorldModelConfig(
+        image_size=(SIZE, SIZE),
+        actions=PointActions(threshold=TAP_THRESHOLD, spread=4.0),
+        codec=IdentityConfig(),
+        dynamics=DiffusionDynamicsConfig(
+            denoiser=EdmUNetConfig(
+                widths=(16, 32, 64, 96, 128), blocks=(1, 1, 1, 1, 1), attention=False, planes=True
+            ),
+            diffusion=warm_start(steps=1),
+        ),
+        heads=HeadsConfig(patch=16),
+    )
+
+
+def pixels_recipe() -> Recipe:
+    """On its own predictions for 8 steps on average at first, for 32 at last."""
+    from learned_envs.training.recipe import Recipe
+
+    return Recipe(
+        steps=20_000, batch=8, closing=((0.0, 1 - 1 / 8), (1.0, 1 - 1 / 32)), on_truth=0.0,
+        damaged=0.0, divergence=_NEVER,
+    )  # fmt: skip
+
+
 WORLD = World(
     name="koi_pond",
     id_suffix="KoiPond",
@@ -206,4 +291,6 @@ WORLD = World(
     make_behaviour=make_behaviour,
     reset_options=reset_options,
     events=events,
+    presets={"seed": seed, "pixels": pixels},
+    recipes={"seed": seed_recipe, "pixels": pixels_recipe},
 )

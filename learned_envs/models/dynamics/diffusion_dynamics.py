@@ -42,6 +42,8 @@ class DiffusionDynamicsConfig:
         context: Past latents seen.
         denoiser: The network.
         diffusion: Preconditioning, levels of noise, sampler.
+        delta_weight: Weight of the error of the change since the latent before, beside that of the
+            latent itself; they differ where a closed loop has left the truth.
         context_noise: Largest standard deviation of the noise added to the context in training: the
             same for all latents or, where the denoiser is told it in planes, drawn for each.
     """
@@ -49,13 +51,15 @@ class DiffusionDynamicsConfig:
     context: int = 4
     denoiser: EdmUNetConfig | DilatedCnnConfig = EdmUNetConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
+    delta_weight: float = 0.0
     context_noise: float = 0.0
 
     def __post_init__(self):
         if self.context < 1:
             raise ValueError(f"`context` (={self.context}) must be at least 1")
-        if self.context_noise < 0:
-            raise ValueError(f"`context_noise` (={self.context_noise}) must not be negative")
+        for name in ("delta_weight", "context_noise"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` (={getattr(self, name)}) must not be negative")
         if isinstance(self.denoiser, DilatedCnnConfig):
             if self.diffusion.preconditioning != "none":
                 raise ValueError(
@@ -142,7 +146,9 @@ class DiffusionDynamics(Dynamics):
         change = (estimates[-1] - reference).abs().mean((1, 2, 3))
         return Prediction(latent=estimates[-1], surprise=(change + 1e-6).log())
 
-    def loss(self, state: State, action: Tensor, target: Tensor, noise: Noise) -> StepLoss:
+    def loss(
+        self, state: State, action: Tensor, target: Tensor, noise: Noise, previous: Tensor
+    ) -> StepLoss:
         """See `Dynamics.loss`; the noise to be removed comes from torch's global generator."""
         config, rows = self.config.diffusion, len(target)
         sigma = config.training_sigma.draw(rows, target.device)
@@ -150,11 +156,19 @@ class DiffusionDynamics(Dynamics):
         levels = self.context if _told_in_planes(self.config.denoiser) else 1
         level = self.config.context_noise * torch.rand(rows, levels, device=target.device)
         denoised = self.denoise(noisy, sigma, _noisy_conditioning(state, action, level))
-        error = ((denoised - target) ** 2).mean((1, 2, 3))
-        total = (loss_weight(config, sigma) * error).mean()
+        off = denoised - target
+        error = (off**2).mean((1, 2, 3))
+        off_in_change = off - (state["latents"][:, -1] - previous)
+        change_error = (off_in_change**2).mean((1, 2, 3))
+        total = error + self.config.delta_weight * change_error
+        total = (loss_weight(config, sigma) * total).mean()
         with torch.no_grad():
             prediction = self.predict(state, action, noise)
-        parts = {"denoise": total.detach(), "squared_error": error.mean().detach()}
+        parts = {
+            "denoise": total.detach(),
+            "squared_error": error.mean().detach(),
+            "squared_error_of_change": change_error.mean().detach(),
+        }
         return StepLoss(total=total, parts=parts, prediction=prediction)
 
 

@@ -88,7 +88,9 @@ class Dynamics(nn.Module, ABC):
         """
 
     @abstractmethod
-    def loss(self, state: State, action: Tensor, target: Tensor, noise: Noise) -> StepLoss:
+    def loss(
+        self, state: State, action: Tensor, target: Tensor, noise: Noise, previous: Tensor
+    ) -> StepLoss:
         """The training loss for one step.
 
         It depends on the state only through its values, so that the same call serves teacher
@@ -99,4 +101,6 @@ class Dynamics(nn.Module, ABC):
             action: (B, A) encoded.
             target: (B, C, h, w), the true next latent.
             noise: As for `predict`.
+            previous: (B, C, h, w), the true latent before `target`; the state's own newest one,
+                unless a closed loop has left the truth.
         """

@@ -178,12 +178,14 @@ class SparseEditor(Dynamics):
             latent=values, edited=self._edited(mask), surprise=expected, decisions=decisions
         )
 
-    def loss(self, state: State, action: Tensor, target: Tensor, noise: Noise) -> StepLoss:
+    def loss(
+        self, state: State, action: Tensor, target: Tensor, noise: Noise, previous: Tensor
+    ) -> StepLoss:
         """See `Dynamics.loss`; most choices are drawn by how well they explain `target`."""
-        previous = state["latents"][:, -1]
+        newest = state["latents"][:, -1]
         latents, level = self._with_noise(state["latents"])
         features, prior, expected = self._features(latents, state, action, level)
-        changed = ((target - previous).abs().amax(1, keepdim=True) > self.config.tolerance).float()
+        changed = ((target - newest).abs().amax(1, keepdim=True) > self.config.tolerance).float()
         near = F.max_pool2d(changed, 3, 1, 1)
         with torch.no_grad():
             futures = [self._write(features, self._one_hot(c)) for c in self._every_choice(action)]
@@ -197,7 +199,7 @@ class SparseEditor(Dynamics):
         error, mask_error = self._errors(values, mask, target, changed, near)
         places = near.sum().clamp(min=1)
         write, marks = error.sum() / places, mask_error.sum() / places
-        choice = self._choice_error(prior, credit, self._openness(futures, previous))
+        choice = self._choice_error(prior, credit, self._openness(futures, newest))
         surprise = F.smooth_l1_loss(expected, (error.detach() + 1e-2).log())
         config = self.config
         total = write + config.mask_weight * marks + config.choice_weight * choice + 0.02 * surprise
@@ -271,9 +273,9 @@ class SparseEditor(Dynamics):
         mask_error = F.binary_cross_entropy_with_logits(mask, changed, reduction="none")
         return error, mask_error
 
-    def _openness(self, futures: list[tuple[Tensor, Tensor]], previous: Tensor) -> Tensor:
+    def _openness(self, futures: list[tuple[Tensor, Tensor]], newest: Tensor) -> Tensor:
         """How far apart the futures of all choices are (B,), from 0 (one and the same) to 1."""
-        drawn = torch.stack([previous + m.sigmoid() * (v - previous) for v, m in futures], dim=1)
+        drawn = torch.stack([newest + m.sigmoid() * (v - newest) for v, m in futures], dim=1)
         apart = (drawn.amax(1) - drawn.amin(1)).mean(1).sum((1, 2))
         return 1 - (-apart / self.config.temperature).exp()
 
