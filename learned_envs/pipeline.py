@@ -184,8 +184,9 @@ def train(
             return Trained(checkpoint=None, steps=0, of=recipe.steps)
         model.codec.load_state_dict(codec.state_dict())
         spread = round(latent_spread(codec, next(windows(0))), 4)
-        model.config = _with_sigma_data(model.config, spread)
-        model.dynamics.config = model.config.dynamics
+        begun_with = model.state_dict()
+        model = _with_sigma_data(model.config, spread).build()
+        model.load_state_dict(begun_with)
     if minutes is not None:
         minutes -= (time.monotonic() - begun) / 60
     journal = Journal(folder / "log", held_out(0))
