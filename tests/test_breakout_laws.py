@@ -8,8 +8,6 @@ import pytest
 
 from learned_envs import worlds
 from learned_envs.evaluation.breakout_laws import LAWS, BreakoutReferee
-from learned_envs.evaluation.breakout_pixels import read
-from learned_envs.evaluation.laws import LawBook, Verdict
 from learned_envs.evaluation.rollouts import Rollout, judge, pieces
 from sims.breakout import BreakoutSimulation
 
@@ -33,57 +31,6 @@ def judged(behaviour: str, rows: int, steps: int):
     env, options = real_env(behaviour, rows)
     play = WORLD.make_behaviour([behaviour] * rows, range(rows))
     return judge(pieces(env, play, steps, 11, options), BreakoutReferee())
-
-
-# --- reading -------------------------------------------------------------------------------------
-
-
-def scattered(rows: int) -> BreakoutSimulation:
-    """Games in arbitrary states: any wall, any paddle, the ball anywhere, over bricks as well."""
-    random = np.random.default_rng(0)
-    simulation = BreakoutSimulation(rows, antialias=True)
-    simulation.ball = random.uniform((2, 4), (61, 64.5), (rows, 2))
-    simulation.paddle = random.uniform(2, 50, rows)
-    simulation.bricks = random.random((rows, 6, 12)) < random.random((rows, 1, 1))
-    simulation.lives = random.integers(0, 4, rows)
-    simulation.draw_board(np.arange(rows))
-    return simulation
-
-
-def test_reading_recovers_the_state_to_a_twentieth_of_a_pixel():
-    truth = scattered(2000)
-    reading = read(truth.frames())
-    right = (
-        (reading.lives == truth.lives)
-        & (reading.bricks == truth.bricks).all((1, 2))
-        & (abs(reading.paddle - truth.paddle) < 0.05)
-        & (abs(reading.ball - truth.ball) < 0.05).all(1)
-        & (reading.fit > 0.99)
-        & (reading.ghosts == 0)
-    )
-    assert right.mean() > 0.998  # a ball deep inside the paddle, where no game puts it, may hide
-
-
-def test_reading_withstands_noise():
-    truth = scattered(1000)
-    noise = np.random.default_rng(1).normal(0, 10, (1000, 64, 64, 3))
-    reading = read(np.clip(truth.frames() + noise, 0, 255).astype(np.uint8))
-    assert (reading.bricks == truth.bricks).mean() > 0.9999
-    assert (reading.lives == truth.lives).all()
-    assert np.quantile(abs(reading.ball - truth.ball), 0.98) < 0.1
-    assert np.quantile(abs(reading.paddle - truth.paddle), 0.98) < 0.2
-
-
-def test_reading_keeps_the_leading_shape():
-    frames = scattered(6).frames()
-    flat, folded = read(frames), read(frames.reshape(2, 3, 64, 64, 3))
-    assert folded.bricks.shape == (2, 3, 6, 12)
-    np.testing.assert_array_equal(folded.ball.reshape(6, 2), flat.ball)
-
-
-def test_reading_refuses_other_frames():
-    with pytest.raises(ValueError, match="expected .*64, 64, 3.* uint8"):
-        read(np.zeros((2, 64, 64, 3), np.float32))
 
 
 # --- true games ----------------------------------------------------------------------------------
@@ -425,36 +372,3 @@ def test_a_fault_is_not_held_against_later_frames(fault):
     verdicts = BreakoutReferee().watch(rollout)
     broken = np.any([verdict.broken for verdict in verdicts.values()], axis=0)
     assert broken[~within(planted, 4)].mean() < 0.002
-
-
-# --- counting ------------------------------------------------------------------------------------
-
-
-def verdict(applies, broken) -> Verdict:
-    return Verdict(applies=np.array(applies, bool), broken=np.array(broken, bool))
-
-
-def test_report_counts_by_age_and_by_rollout():
-    book = LawBook(["law"], rows=2, oldest=4, bucket=2)
-    age = np.array([[1, 1], [2, 2], [3, 0], [9, 1]])
-    judged_steps = age > 0
-    book.enter(
-        {"law": verdict([[1, 1], [1, 0], [1, 1], [1, 1]], [[0, 0], [1, 0], [0, 1], [1, 0]])},
-        age,
-        judged_steps,
-    )
-    report = book.report()
-    np.testing.assert_array_equal(report.steps, [5, 2])
-    np.testing.assert_array_equal(report.counts["law"].tests, [4, 2])
-    np.testing.assert_array_equal(report.counts["law"].violations, [1, 1])
-    assert report.held("law") == pytest.approx(1 - 2 / 7)
-    assert report.held_when_tested("law") == pytest.approx(1 - 2 / 6)
-    assert report.unspoiled("law") == 0.5
-    double = report + report
-    assert double.rollouts == 4 and double.held("law") == report.held("law")
-    assert "law" in double.table() and double.to_json()["laws"]["law"]["spoiled_rollouts"] == 2
-
-
-def test_reports_of_other_laws_do_not_add_up():
-    with pytest.raises(ValueError, match="do not add up"):
-        LawBook(["a"], 1).report() + LawBook(["b"], 1).report()

@@ -8,7 +8,6 @@ import pytest
 from tiny_play import LEFT, RIGHT, WORLD, recorded, save_tiny_breakout, tiny_stage
 
 from learned_envs.models.dynamics.diffusion_dynamics import tiny_denoiser
-from learned_envs.play.hands import Hands, action_name, how_to_play
 from learned_envs.play.keepsakes import Saver
 from learned_envs.play.session import Session
 from learned_envs.play.snapshot import Mode, pictures
@@ -392,33 +391,7 @@ def test_reading_a_snapshot_does_not_wait_for_a_step(running, weights):
     assert settled(session).number == 1
 
 
-# --- hands and keepsakes -------------------------------------------------------------------------
-
-
-def test_of_several_keys_the_one_pressed_last_counts():
-    hands = Hands(WORLD)
-    assert hands.action == WORLD.idle_action
-    assert hands.press("left") and hands.press("d")
-    assert hands.action == RIGHT
-    assert hands.release("d")
-    assert hands.action == LEFT
-    hands.let_go()
-    assert hands.action == WORLD.idle_action
-
-
-def test_a_key_that_is_none_of_the_worlds_is_left_to_others():
-    assert not Hands(WORLD).press("p")
-    assert not Hands(WORLD).release("p")
-
-
-def test_the_hint_names_the_keys_of_every_action():
-    assert how_to_play(WORLD) == "Play with     Left or A: left     Right or D: right"
-
-
-def test_actions_are_written_by_name_or_by_number():
-    assert action_name(WORLD, np.int64(LEFT)) == "left"
-    pond = type("Pond", (), {"action_names": ("u", "v", "strength")})()
-    assert action_name(pond, np.array([0.25, 1, 0])) == "u 0.25 v 1 strength 0"
+# --- keepsakes -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", [Mode.SIDE, Mode.DREAM])
