@@ -8,7 +8,8 @@ import pytest
 
 from learned_envs import worlds
 from learned_envs.evaluation.breakout_laws import LAWS, BreakoutReferee
-from learned_envs.evaluation.rollouts import Rollout, judge, pieces
+from learned_envs.evaluation.judging import judge
+from learned_envs.evaluation.rollouts import Rollout, pieces
 from sims.breakout import BreakoutSimulation
 
 WORLD = worlds.get("breakout")

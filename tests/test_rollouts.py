@@ -6,7 +6,8 @@ from gymnasium.vector import AutoresetMode
 
 from learned_envs import worlds
 from learned_envs.evaluation import make_referee
-from learned_envs.evaluation.rollouts import event_drift, judge, pieces, rollout
+from learned_envs.evaluation.judging import event_drift, judge
+from learned_envs.evaluation.rollouts import pieces, rollout
 
 WORLD = worlds.get("breakout")
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from learned_envs import worlds
 from learned_envs.dream.dream import Dream
-from learned_envs.dream.runtime import Runtime, open_runtime
+from learned_envs.dream.open_runtime import open_runtime
+from learned_envs.dream.runtime import Runtime
 from learned_envs.dream.weights import resolve
 
 
@@ -26,9 +27,9 @@ def open_dream(
     Args:
         weights: See `learned_envs.dream.weights.resolve`.
         world: The world whose spaces it must have, or None for any.
-        runtime: See `learned_envs.dream.runtime.open_runtime`.
-        device: See `learned_envs.dream.runtime.open_runtime`.
-        sampler_steps: See `learned_envs.dream.runtime.open_runtime`.
+        runtime: See `learned_envs.dream.open_runtime.open_runtime`.
+        device: See `learned_envs.dream.open_runtime.open_runtime`.
+        sampler_steps: See `learned_envs.dream.open_runtime.open_runtime`.
 
     Raises:
         ValueError: If the weights are not found, cannot be read, or have other spaces than `world`.

@@ -7,17 +7,14 @@ A law is judged wherever it applies, from two consecutive frames, the action bet
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from learned_envs.evaluation.breakout_flight import EDGE_TOLERANCE, Flight, Step
 from learned_envs.evaluation.breakout_pixels import Reading, read
 from learned_envs.evaluation.laws import Verdict
+from learned_envs.evaluation.rollouts import Rollout
 from sims import breakout as sim
-
-if TYPE_CHECKING:
-    from learned_envs.evaluation.rollouts import Rollout
 
 LAWS = {
     "ball": "exactly one ball, as a ball is drawn, unless it is leaving below the frame",

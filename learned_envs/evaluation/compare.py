@@ -14,10 +14,11 @@ from learned_envs.dream.weights import resolve
 from learned_envs.evaluation import make_referee
 from learned_envs.evaluation.evaluate import measure_errors
 from learned_envs.evaluation.film import Reel, write_film
+from learned_envs.evaluation.judging import Judged, event_drift, judge
 from learned_envs.evaluation.metrics import HorizonErrors, psnr
 from learned_envs.evaluation.report import write_report
 from learned_envs.evaluation.report_sections import KINDS, Match
-from learned_envs.evaluation.rollouts import Judged, Rollout, event_drift, judge, rollout
+from learned_envs.evaluation.rollouts import Rollout, rollout
 from learned_envs.models.checkpoint import load_checkpoint
 from learned_envs.packing import HELD_OUT_SEED
 from learned_envs.worlds import World

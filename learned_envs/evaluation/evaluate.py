@@ -14,10 +14,11 @@ import numpy as np
 from learned_envs.dream.weights import packaged, resolve
 from learned_envs.evaluation import make_referee
 from learned_envs.evaluation.card import write_measured
+from learned_envs.evaluation.judging import LawPair, judge
 from learned_envs.evaluation.metrics import HorizonErrors, errors_by_horizon
 from learned_envs.evaluation.policies import compare_policies
 from learned_envs.evaluation.results import as_markdown, record_row, record_table
-from learned_envs.evaluation.rollouts import LawPair, Rollout, judge, mixed_players, pieces
+from learned_envs.evaluation.rollouts import Rollout, mixed_players, pieces
 from learned_envs.evaluation.tables import error_table, law_table, policy_table, standing_table
 from learned_envs.evaluation.trust.report import measure_trust, trust_table
 from learned_envs.models.checkpoint import Checkpoint, load_checkpoint

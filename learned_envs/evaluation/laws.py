@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from learned_envs.evaluation.rollouts import Rollout
 from learned_envs.evaluation.text_table import text_table
-
-if TYPE_CHECKING:
-    from learned_envs.evaluation.rollouts import Rollout
 
 AGE_BUCKET = 200
 

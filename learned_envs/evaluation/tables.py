@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from learned_envs.evaluation.judging import LawPair, event_drift
 from learned_envs.evaluation.metrics import HorizonErrors
 from learned_envs.evaluation.policies import PolicyScores
 from learned_envs.evaluation.results import Table
-from learned_envs.evaluation.rollouts import LawPair, event_drift
 from learned_envs.worlds import World
 
 
