@@ -12,7 +12,6 @@ from torch.nn import functional as F
 _CRUMBS, _HALF_DONE = 0.6, 0.15  # share of the rows; the others get a gap
 _DIFFERENT = 0.012  # three levels of a byte
 _MOST_CRUMBS = 0.5  # share of the places that differ: beyond it, which moment is now is open
-_MOST_IN_PATCHES = 0.9  # within patches that hold half of them
 _FAINTEST = 0.2
 
 
@@ -23,15 +22,14 @@ def plant_damage(context: Tensor, earlier: Tensor) -> Tensor:
     that learns from both to mend it brings back what it has just taken away.
 
     Three in five rows get *crumbs*: some of the places that differ between the two moments show the
-    earlier one, more or less faintly, as something left behind. They are sprinkled everywhere or,
-    in half of the rows and more densely, over patches: a dream leaves the half of a thing that one
-    of its own patches wrote. Half of the time they are in all latents alike, as what a dream leaves
-    uncleaned soon is, else in the newest 1 to K. A quarter get a *gap*: around a place where
-    something moves, a square of a quarter of the height and width shows the earlier moment in the
-    newest one or two latents (as many as leave two), unless the context begins an episode: a thing
-    that has only just come is no thing gone missing. The others show changes *half done*: what
-    changed within the context, all of it or some patches, is still as before, or more or less so,
-    as where a dream is late or did not decide; the truth that follows says that it is done.
+    earlier one, more or less faintly, as something left behind. Half of the time they are in all
+    latents alike, as what a dream leaves uncleaned soon is, else in the newest 1 to K. A quarter
+    get a *gap*: around a place where something moves, a square of a quarter of the height and
+    width shows the earlier moment in the newest one or two latents (as many as leave two), unless
+    the context begins an episode: a thing that has only just come is no thing gone missing. The
+    others show changes *half done*: what changed within the context, all of it or some patches, is
+    still as before, or more or less so, as where a dream is late or did not decide; the truth that
+    follows says that it is done.
 
     Args:
         context: (B, K, C, h, w) latents, oldest first.
@@ -50,7 +48,7 @@ def plant_damage(context: Tensor, earlier: Tensor) -> Tensor:
     before = torch.where(half_done, before, earlier)
     begins = (context[:, 1] == context[:, 0]).flatten(1).all(1)[:, None, None, None]
     where = torch.where(crumbs, _crumbs(newest, before), _gap(context) & ~begins)
-    where = torch.where(half_done, _apart(before, newest) & _half_in_patches(newest, 8), where)
+    where = torch.where(half_done, _patches(newest, before), where)
     seen_in = torch.where(
         crumbs[:, 0, 0, 0],
         torch.randint(1, 2 * length + 1, (rows,), device=device).clamp(max=length),
@@ -66,18 +64,16 @@ def plant_damage(context: Tensor, earlier: Tensor) -> Tensor:
 
 
 def _crumbs(newest: Tensor, before: Tensor) -> Tensor:
-    """Some of the places (B, 1, h, w) where the latents (B, C, h, w) differ; in patches, or not."""
-    patches = _half_in_patches(newest, 16)
-    most = torch.where(patches.flatten(1).all(1), _MOST_CRUMBS, _MOST_IN_PATCHES)
-    share = (most * torch.rand_like(most))[:, None, None, None]
-    return _apart(before, newest) & patches & (torch.rand_like(newest[:, :1]) < share)
+    """Some of the places (B, 1, h, w) where the latents (B, C, h, w) differ."""
+    share = _MOST_CRUMBS * torch.rand(len(newest), 1, 1, 1, device=newest.device)
+    return _apart(before, newest) & (torch.rand_like(newest[:, :1]) < share)
 
 
-def _half_in_patches(latent: Tensor, grid: int) -> Tensor:
-    """All places (B, 1, h, w) of half of the rows; in the others, half of a grid of patches."""
-    drawn = torch.rand(len(latent), 1, grid, grid, device=latent.device)
-    everywhere = torch.rand(len(latent), 1, 1, 1, device=latent.device) < 0.5
-    return everywhere | (F.interpolate(drawn, latent.shape[2:]) < 0.5)
+def _patches(newest: Tensor, before: Tensor) -> Tensor:
+    """Where latents differ (B, 1, h, w); in half of the rows, in half of an 8x8 grid of patches."""
+    drawn = torch.rand(len(newest), 1, 8, 8, device=newest.device)
+    everywhere = torch.rand(len(newest), 1, 1, 1, device=newest.device) < 0.5
+    return _apart(before, newest) & (everywhere | (F.interpolate(drawn, newest.shape[2:]) < 0.5))
 
 
 def _gap(context: Tensor) -> Tensor:

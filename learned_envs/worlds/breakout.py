@@ -76,7 +76,7 @@ ODD_START_RATE = 0.8
 FALLING_START_RATE = 0.35
 AMONG_BRICKS_RATE = 0.7
 LOST_START_RATE = 0.25
-LAST_BRICK_RATE = 0.15
+LAST_BRICK_RATE = 0.08
 LAUNCH_RATE = 0.5
 """Chance that the next ball is launched at a step after such a start; the same at every step, so
 that it is that of any context without a ball, whether the paddle moves meanwhile or not."""
@@ -253,7 +253,7 @@ def small_recipe() -> Recipe:
 
     return Recipe(
         steps=30_000, decay=0.6, episode_steps=50, closing=((0.6, 0.0), (0.7, 0.98)), on_truth=0.7,
-        damaged=0.2, divergence=2.0,
+        damaged=0.2, divergence=3.0,
     )  # fmt: skip
 
 
