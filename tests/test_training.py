@@ -338,6 +338,11 @@ def test_a_schedule_that_makes_no_sense_is_refused(wrong):
         Recipe(closing=wrong)
 
 
+def test_a_rollout_of_less_than_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"`rollout` \(=-1\) must be at least 1, or 0"):
+        Recipe(rollout=-1)
+
+
 @given(
     steps=st.integers(1, 50_000),
     place=st.floats(0, 1, exclude_max=True),
