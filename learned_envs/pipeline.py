@@ -23,7 +23,10 @@ from learned_envs.dream.weights import resolve
 from learned_envs.models.checkpoint import load_checkpoint
 from learned_envs.models.codecs.autoencoder import Autoencoder
 from learned_envs.models.configuration import to_json
-from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
+from learned_envs.models.dynamics.diffusion_dynamics import (
+    DiffusionDynamics,
+    DiffusionDynamicsConfig,
+)
 from learned_envs.models.world_model import WorldModel, WorldModelConfig
 from learned_envs.packing import HELD_OUT_ROWS, HELD_OUT_SEED, Origin, pack
 from learned_envs.recording.live import LiveWindows
@@ -183,10 +186,11 @@ def train(
         if codec is None:
             return Trained(checkpoint=None, steps=0, of=recipe.steps)
         model.codec.load_state_dict(codec.state_dict())
-        spread = round(latent_spread(codec, next(windows(0))), 4)
-        begun_with = model.state_dict()
-        model = _with_sigma_data(model.config, spread).build()
-        model.load_state_dict(begun_with)
+        if isinstance(model.dynamics, DiffusionDynamics):
+            spread = round(latent_spread(codec, next(windows(0))), 4)
+            begun_with = model.state_dict()
+            model = _with_sigma_data(model.config, spread).build()
+            model.load_state_dict(begun_with)
     if minutes is not None:
         minutes -= (time.monotonic() - begun) / 60
     journal = Journal(folder / "log", held_out(0))
