@@ -1,0 +1,135 @@
+"""One paint program: what the cursor does to its frame, without Gymnasium's bookkeeping."""
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from sims.minipaint.drawing import drawing
+from sims.minipaint.layout import CANVAS, COLOURS, SIZE, brush_at, part_at
+from sims.minipaint.options import checked_options
+from sims.minipaint.paint import Point, paint_of
+from sims.minipaint.reward import canvas_of, progress
+from sims.minipaint.toolbar import blank_frame, draw_toolbar
+
+PRESSED = 0.5  # from here on the button is down
+
+_NAMES = tuple(COLOURS)
+
+
+class Held(IntEnum):
+    """What the button is held on: where it went down decides what the cursor does until it is up."""
+
+    NOTHING = 0
+    CANVAS = 1
+    SLIDER = 2
+    ELSEWHERE = 3
+
+
+class PaintProgram:
+    """A canvas, its toolbar and the cursor.
+
+    Attributes:
+        frame: (224, 224, 3) uint8, what is to be seen.
+        target: (182, 182, 3) uint8, what the canvas is to become.
+        erasing: Whether the eraser is chosen, and not the pen.
+        colour: What the pen writes in, a name in `COLOURS`.
+        brush: 0 to 9.
+        held: What the button is held on.
+        cursor: Where the cursor was at the latest step, x and y in pixels.
+    """
+
+    def __init__(self, *, soft: bool):
+        self._soft = soft
+        self._paint = paint_of(soft)
+        self.frame = blank_frame()
+        self.target = self._paint.paper.copy()
+        self._begin({})
+
+    def start(self, random: np.random.Generator, options: dict[str, Any] | None) -> None:
+        """Begins an episode; `options` as `MinipaintEnv.reset` documents them."""
+        options = checked_options(options or {})
+        seed = int(random.integers(2**31))
+        self.target = options["target"] if "target" in options else drawing(seed, self._soft)
+        self._begin(options)
+
+    def _begin(self, options: dict[str, Any]) -> None:
+        self.erasing = options.get("tool", "pen") == "eraser"
+        self.colour: str = options.get("colour", "black")
+        self.brush: int = options.get("brush", 0)
+        self.held, self.cursor = Held.NOTHING, (0, 0)
+        canvas_of(self.frame)[:] = options.get("canvas", self._paint.paper)
+        self._show()
+
+    def act(self, u: float, v: float, pressed: float) -> float:
+        """Plays one step; returns the reward."""
+        x, y = min(int(u * SIZE), SIZE - 1), min(int(v * SIZE), SIZE - 1)
+        before, self.cursor = self.cursor, (x, y)
+        if pressed < PRESSED:
+            self.held = Held.NOTHING
+            return 0.0
+        if self.held is Held.NOTHING:
+            return self._press(x, y)
+        if self.held is Held.CANVAS:
+            return self._stroke(_on_canvas(*before), _on_canvas(x, y))
+        if self.held is Held.SLIDER:
+            self._choose(self.erasing, self.colour, brush_at(y))
+        return 0.0
+
+    def _press(self, x: int, y: int) -> float:
+        part = part_at(x, y)
+        if part == "canvas":
+            self.held = Held.CANVAS
+            return self._stroke(None, _on_canvas(x, y))
+        self.held = Held.SLIDER if part == "slider" else Held.ELSEWHERE
+        if part == "slider":
+            self._choose(self.erasing, self.colour, brush_at(y))
+        elif part in COLOURS:
+            self._choose(False, part, self.brush)
+        elif part is not None:
+            self._choose(part == "eraser", self.colour, self.brush)
+        return 0.0
+
+    def _choose(self, erasing: bool, colour: str, brush: int) -> None:
+        if (erasing, colour, brush) != (self.erasing, self.colour, self.brush):
+            self.erasing, self.colour, self.brush = erasing, colour, brush
+            self._show()
+
+    def _show(self) -> None:
+        draw_toolbar(self.frame, self.erasing, self.colour, self.brush)
+
+    def _stroke(self, start: Point | None, end: Point) -> float:
+        region = self._paint.region(start, end, self.brush)
+        under = canvas_of(self.frame)[region]
+        if not under.size:
+            return 0.0
+        colour = None if self.erasing else self.colour
+        after = self._paint.stroked(under, region, start, end, self.brush, colour)
+        reward = progress(under, after, self.target[region])
+        under[:] = after
+        return float(reward)
+
+    def info(self) -> dict[str, int]:
+        """What is chosen, in numbers; see `MinipaintEnv`."""
+        return {
+            "tool": int(self.erasing),
+            "colour": _NAMES.index(self.colour),
+            "brush": self.brush,
+            "held": int(self.held),
+        }
+
+    def state(self) -> dict[str, Any]:
+        """A copy of the whole state."""
+        pictures = {"frame": self.frame.copy(), "target": self.target.copy()}
+        return pictures | self.info() | {"cursor": self.cursor}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restores what `state` returned."""
+        self.frame[:], self.target = state["frame"], state["target"].copy()
+        self.erasing, self.colour = bool(state["tool"]), _NAMES[state["colour"]]
+        self.brush, self.held = int(state["brush"]), Held(state["held"])
+        self.cursor = int(state["cursor"][0]), int(state["cursor"][1])
+
+
+def _on_canvas(x: int, y: int) -> Point:
+    return x - CANVAS.x, y - CANVAS.y
