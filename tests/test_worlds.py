@@ -57,7 +57,9 @@ def test_an_unknown_world_is_refused_and_the_nearest_named():
 
 
 def test_a_name_like_no_other_is_refused_with_the_worlds_listed():
-    with pytest.raises(ValueError, match=r"no world 'chess'; worlds: breakout, koi_pond\.$"):
+    with pytest.raises(
+        ValueError, match=r"no world 'chess'; worlds: breakout, koi_pond, minipaint\.$"
+    ):
         worlds.get("chess")
 
 

@@ -49,9 +49,8 @@ class MinipaintEnv(gym.Env[np.ndarray, np.ndarray]):
     A canvas of 182x182 pixels with its left edge at x = 42; beside it, all in (x, y, width,
     height), the pen (4, 4, 35, 35), the eraser (4, 46, 35, 35) and a slider (12, 88, 18, 88), whose
     handle stands at one of ten heights, the smallest brush at the bottom; below it six swatches of
-    26x26 at y = 186 and x = 4, 34, 65, 95, 126, 157: black, red, blue, green, yellow, white. A black
-    border shows what is chosen; the bar in the pen's button shows its colour. The cursor is not
-    drawn.
+    26x26 at y = 186 and x = 4, 34, 65, 95, 126, 157: black, red, blue, green, yellow, white. What
+    is chosen has a black border; a bar in the pen's button has its colour. The cursor is not drawn.
 
     Where the button goes down decides what it does until it is let go. On the canvas it paints: a
     round brush, 2 to 10 pixels wide, follows the straight line from the cursor's last place to its
@@ -86,9 +85,9 @@ class MinipaintEnv(gym.Env[np.ndarray, np.ndarray]):
     Never terminated. The registered id truncates after 1,000 steps.
 
     ## Information
-    The `target` (182, 182, 3) uint8 at reset only; `target()` gives it at any time. For evaluation:
-    `tool` (0 pen, 1 eraser), `colour` and `brush` (0 to 9), what the button is `held` on (0 nothing,
-    1 the canvas, 2 the slider, 3 anything else).
+    The `target` (182, 182, 3) uint8 at reset only; `target()` gives it at any time. For evaluation
+    only: `tool` (0 pen, 1 eraser), `colour` (0 to 5), `brush` (0 to 9) and what the button is
+    `held` on (0 nothing, 1 the canvas, 2 the slider, 3 anything else).
 
     ## Arguments
     `soft=True` is another program behind the same toolbar: its brush covers in part, less towards

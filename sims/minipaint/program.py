@@ -18,7 +18,7 @@ _NAMES = tuple(COLOURS)
 
 
 class Held(IntEnum):
-    """What the button is held on: where it went down decides what the cursor does until it is up."""
+    """Where the button went down, which decides what the cursor does until it is let go."""
 
     NOTHING = 0
     CANVAS = 1
@@ -63,7 +63,7 @@ class PaintProgram:
 
     def act(self, u: float, v: float, pressed: float) -> float:
         """Plays one step; returns the reward."""
-        x, y = min(int(u * SIZE), SIZE - 1), min(int(v * SIZE), SIZE - 1)
+        x, y = pixel_at(u, v)
         before, self.cursor = self.cursor, (x, y)
         if pressed < PRESSED:
             self.held = Held.NOTHING
@@ -129,6 +129,11 @@ class PaintProgram:
         self.erasing, self.colour = bool(state["tool"]), _NAMES[state["colour"]]
         self.brush, self.held = int(state["brush"]), Held(state["held"])
         self.cursor = int(state["cursor"][0]), int(state["cursor"][1])
+
+
+def pixel_at(u: float, v: float) -> Point:
+    """The pixel (x, y) of a frame on which u and v, each from 0 to 1, put the cursor."""
+    return min(int(u * SIZE), SIZE - 1), min(int(v * SIZE), SIZE - 1)
 
 
 def _on_canvas(x: int, y: int) -> Point:
