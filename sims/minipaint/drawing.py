@@ -41,6 +41,6 @@ def draw(
     """Draws a stroke through points (k, 2) of a canvas into it; see `Paint.stroked`."""
     start = None
     for x, y in points.tolist():
-        region = paint.region(start, (x, y), brush)
-        canvas[region] = paint.stroked(canvas[region], region, start, (x, y), brush, colour)
+        region, after = paint.stroked(canvas, start, (x, y), brush, colour)
+        canvas[region] = after
         start = x, y

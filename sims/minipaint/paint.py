@@ -4,7 +4,8 @@ A stroke is the way of a round brush along a straight line between whole pixels 
 canvas, either of which may lie beside it.
 """
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -16,9 +17,6 @@ DIAMETERS = tuple(2 + 8 * brush / (BRUSHES - 1) for brush in range(BRUSHES))
 Point = tuple[int, int]
 Region = tuple[slice, slice]  # rows and columns of a canvas
 
-_INDEX = np.arange(CANVAS.width, dtype=np.float32)  # the canvas is a square
-_ZERO, _ONE = np.float32(0), np.float32(1)
-
 
 class Paint(Protocol):
     """What a brush is dipped in, and the paper that it is put on.
@@ -29,31 +27,21 @@ class Paint(Protocol):
 
     paper: np.ndarray
 
-    def region(self, start: Point | None, end: Point, brush: int) -> Region:
-        """The part of the canvas that a stroke may change; empty where it passes beside it."""
-        ...
-
     def stroked(
-        self,
-        under: np.ndarray,
-        region: Region,
-        start: Point | None,
-        end: Point,
-        brush: int,
-        colour: str | None,
-    ) -> np.ndarray:
-        """What a stroke makes of a region.
+        self, canvas: np.ndarray, start: Point | None, end: Point, brush: int, colour: str | None
+    ) -> tuple[Region, np.ndarray]:
+        """What a stroke makes of the part of a canvas that it may change.
 
         Args:
-            under: (h, w, 3) uint8, the region as it is; left alone.
-            region: Where that is, not empty.
+            canvas: (182, 182, 3) uint8; left alone.
             start: Where the stroke comes from; None where the brush is put down.
             end: Where it goes.
             brush: 0 to 9.
             colour: A name in `COLOURS`, or None to bring back the paper.
 
         Returns:
-            (h, w, 3) uint8, the region as it becomes.
+            That part, empty where the stroke passes beside the canvas, and its new pixels (h, w, 3)
+            uint8.
         """
         ...
 
@@ -67,25 +55,19 @@ class HardPaint:
 
     def __init__(self):
         self.paper = np.full((CANVAS.height, CANVAS.width, 3), 255, np.uint8)
-        self._inks = {name: np.array(value, np.uint8) for name, value in COLOURS.items()}
-
-    def region(self, start: Point | None, end: Point, brush: int) -> Region:
-        return _around(start or end, end, _HARD_REACH[brush])
+        self._rows = {
+            name: np.full((CANVAS.width, 3), value, np.uint8) for name, value in COLOURS.items()
+        }
 
     def stroked(
-        self,
-        under: np.ndarray,
-        region: Region,
-        start: Point | None,
-        end: Point,
-        brush: int,
-        colour: str | None,
-    ) -> np.ndarray:
-        distance = _squared_distance(region, start or end, end, _HARD_CENTRE[brush])
-        covered = distance <= _HARD_REACH_SQUARED[brush]
-        after = under.copy()
-        np.copyto(after, self._inks[colour or "white"], where=covered[..., None])
-        return after
+        self, canvas: np.ndarray, start: Point | None, end: Point, brush: int, colour: str | None
+    ) -> tuple[Region, np.ndarray]:
+        start = start or end
+        region, part = _reached(start, end, _HARD_REACH[brush])
+        covered = _along(_hard_cover, start, end, brush)[part]
+        after = canvas[region].copy()
+        np.copyto(after, self._rows[colour or "white"][: after.shape[1]], where=covered)
+        return region, after
 
 
 class SoftPaint:
@@ -99,25 +81,19 @@ class SoftPaint:
         self.paper, self._take = _paper()
         self._inks = {name: np.array(value, np.float32) for name, value in COLOURS.items()}
 
-    def region(self, start: Point | None, end: Point, brush: int) -> Region:
-        return _around(start or end, end, _SOFT_REACH[brush])
-
     def stroked(
-        self,
-        under: np.ndarray,
-        region: Region,
-        start: Point | None,
-        end: Point,
-        brush: int,
-        colour: str | None,
-    ) -> np.ndarray:
+        self, canvas: np.ndarray, start: Point | None, end: Point, brush: int, colour: str | None
+    ) -> tuple[Region, np.ndarray]:
+        begun, start = start is None, start or end
+        region, part = _reached(start, end, _SOFT_REACH[brush])
+        line, dab = _along(_soft_cover, start, end, brush)
         strength = _ERASED if colour is None else self._take[region]
         ink = self.paper[region] if colour is None else self._inks[colour]
-        cover = strength * _bell(_squared_distance(region, start or end, end), brush)
-        if start is not None:
-            before = strength * _bell(_squared_distance(region, start, start), brush)
-            cover = _ONE - (_ONE - cover) / (_ONE - before)
-        return np.rint(under + cover[..., None] * (ink - under.astype(np.float32))).astype(np.uint8)
+        cover = strength * line[part]
+        if not begun:
+            cover = 1 - (1 - cover) / (1 - strength * dab[part])
+        under = canvas[region].astype(np.float32)
+        return region, np.rint(under + cover * (ink - under)).astype(np.uint8)
 
 
 @cache
@@ -127,51 +103,84 @@ def paint_of(soft: bool) -> Paint:
 
 
 _HARD_REACH = tuple(diameter / 2 for diameter in DIAMETERS)
-_HARD_REACH_SQUARED = tuple(np.float32(reach**2) for reach in _HARD_REACH)
 _HARD_CENTRE = tuple(0.0 if round(diameter) % 2 else -0.5 for diameter in DIAMETERS)
 _SOFT_REACH = tuple(diameter / 2**0.5 for diameter in DIAMETERS)
-_SOFT_REACH_SQUARED = tuple(np.float32(reach**2) for reach in _SOFT_REACH)
 _LAID, _ERASED = (0.55, 0.85), np.float32(0.9)  # coverage in a hollow and on a ridge; of an eraser
 _PAPER, _SHADE, _TILE = (251, 248, 241), 14, 16
+_SHORT = 20  # pixels across and down up to which a stroke's shape is remembered
+_REMEMBERED = 2048
 
 
-def _around(start: Point, end: Point, reach: float) -> Region:
-    margin = int(reach) + 1
-    (left, right), (top, bottom) = (sorted(pair) for pair in zip(start, end, strict=True))
-    rows = slice(max(top - margin, 0), min(bottom + margin + 1, CANVAS.height))
-    columns = slice(max(left - margin, 0), min(right + margin + 1, CANVAS.width))
-    return rows, columns
+def _margin(reach: float) -> int:
+    return int(reach) + 1
 
 
-def _squared_distance(region: Region, start: Point, end: Point, centre: float = 0.0) -> np.ndarray:
-    """Of each pixel of a region to a line whose ends are `centre` right of and below points."""
-    rows, columns = region
-    (x, y), (dx, dy) = start, (end[0] - start[0], end[1] - start[1])
-    across = _INDEX[columns] - np.float32(x + centre)
-    down = _INDEX[rows, None] - np.float32(y + centre)
-    length = dx * dx + dy * dy
-    if length:
-        along = across * np.float32(dx / length) + down * np.float32(dy / length)
-        np.minimum(np.maximum(along, _ZERO, out=along), _ONE, out=along)
-        across = across - along * np.float32(dx)
-        down = down - along * np.float32(dy)
-    return across * across + down * down
+def _reached(start: Point, end: Point, reach: float) -> tuple[Region, Region]:
+    """The part of the canvas that a brush may reach, and what that is of its whole surroundings."""
+    margin = _margin(reach)
+    left, top = min(start[0], end[0]) - margin, min(start[1], end[1]) - margin
+    right, bottom = max(start[0], end[0]) + margin + 1, max(start[1], end[1]) + margin + 1
+    x, right = _clipped(left, CANVAS.width), _clipped(right, CANVAS.width)
+    y, bottom = _clipped(top, CANVAS.height), _clipped(bottom, CANVAS.height)
+    part = slice(y - top, bottom - top), slice(x - left, right - left)
+    return (slice(y, bottom), slice(x, right)), part
 
 
-def _bell(squared_distance: np.ndarray, brush: int) -> np.ndarray:
-    """1 on a line, falling to 0 at the brush's rim."""
-    return np.maximum(_ONE - squared_distance / _SOFT_REACH_SQUARED[brush], _ZERO)
+def _clipped(place: int, size: int) -> int:
+    return min(max(place, 0), size)
+
+
+def _along(shape: Callable, start: Point, end: Point, brush: int):
+    """The shape of a stroke, remembered where it is short: most strokes are like others."""
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    if abs(dx) > _SHORT or abs(dy) > _SHORT:
+        shape = shape.__wrapped__
+    return shape(dx, dy, brush)
+
+
+@lru_cache(_REMEMBERED)
+def _hard_cover(dx: int, dy: int, brush: int) -> np.ndarray:
+    """Which values (h, w, 3) around a stroke it covers."""
+    reach = _HARD_REACH[brush]
+    distance = _squared_distance(dx, dy, _margin(reach), _HARD_CENTRE[brush])
+    return np.repeat((distance <= reach**2)[..., None], 3, -1)
+
+
+@lru_cache(_REMEMBERED)
+def _soft_cover(dx: int, dy: int, brush: int) -> tuple[np.ndarray, np.ndarray]:
+    """How much of the values (h, w, 3) around a stroke it covers, and how much its start alone."""
+    margin = _margin(_SOFT_REACH[brush])
+    line = _squared_distance(dx, dy, margin)
+    dab = _squared_distance(dx, dy, margin, dab=True)
+    bells = [np.maximum(1 - far / _SOFT_REACH[brush] ** 2, 0) for far in (line, dab)]
+    line, dab = (np.repeat(bell[..., None], 3, -1).astype(np.float32) for bell in bells)
+    return line, dab
+
+
+def _squared_distance(
+    dx: int, dy: int, margin: int, centre: float = 0.0, dab: bool = False
+) -> np.ndarray:
+    """Of the pixels (h, w) within `margin` of a line's box to the line, or to its start.
+
+    The line's ends are `centre` pixels right of and below the middle of their pixels.
+    """
+    across = np.arange(min(dx, 0) - margin, max(dx, 0) + margin + 1) - centre
+    down = (np.arange(min(dy, 0) - margin, max(dy, 0) + margin + 1) - centre)[:, None]
+    if dab or not (dx or dy):
+        return across**2 + down**2
+    along = ((across * dx + down * dy) / (dx**2 + dy**2)).clip(0, 1)
+    return (across - along * dx) ** 2 + (down - along * dy) ** 2
 
 
 def _paper() -> tuple[np.ndarray, np.ndarray]:
-    """The paper (182, 182, 3) uint8, always the same, and how much paint it takes, float32."""
+    """The paper, always the same, and how much paint it takes: (182, 182, 3) uint8, float32."""
     random = np.random.default_rng(0)
-    grain = np.fft.rfft2(random.normal(size=(_TILE, _TILE)))
     down, across = np.fft.fftfreq(_TILE)[:, None], np.fft.rfftfreq(_TILE)
-    grain = np.fft.irfft2(grain * np.exp(-6 * (down**2 + across**2)), s=(_TILE, _TILE))
+    waves = np.fft.rfft2(random.normal(size=(_TILE, _TILE))) * np.exp(-6 * (down**2 + across**2))
+    grain = np.fft.irfft2(waves, s=(_TILE, _TILE))
     height = grain.argsort(axis=None).argsort().reshape(grain.shape) / (grain.size - 1)
     times = -(-CANVAS.height // _TILE), -(-CANVAS.width // _TILE)
-    height = np.tile(height, times)[: CANVAS.height, : CANVAS.width].astype(np.float32)
-    shade = np.rint(_SHADE * (1 - height)).astype(np.uint8)
+    height = np.tile(height, times)[: CANVAS.height, : CANVAS.width, None].repeat(3, -1)
     hollow, ridge = _LAID
-    return np.array(_PAPER, np.uint8) - shade[..., None], hollow + (ridge - hollow) * height
+    paper = np.rint(_PAPER - _SHADE * (1 - height)).astype(np.uint8)
+    return paper, (hollow + (ridge - hollow) * height).astype(np.float32)

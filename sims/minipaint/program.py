@@ -10,7 +10,7 @@ from sims.minipaint.layout import CANVAS, COLOURS, SIZE, brush_at, part_at
 from sims.minipaint.options import checked_options
 from sims.minipaint.paint import Point, paint_of
 from sims.minipaint.reward import canvas_of, progress
-from sims.minipaint.toolbar import blank_frame, draw_toolbar
+from sims.minipaint.toolbar import blank_frame, draw_choice, draw_slider
 
 PRESSED = 0.5  # from here on the button is down
 
@@ -59,7 +59,8 @@ class PaintProgram:
         self.brush: int = options.get("brush", 0)
         self.held, self.cursor = Held.NOTHING, (0, 0)
         canvas_of(self.frame)[:] = options.get("canvas", self._paint.paper)
-        self._show()
+        draw_choice(self.frame, self.erasing, self.colour)
+        draw_slider(self.frame, self.brush)
 
     def act(self, u: float, v: float, pressed: float) -> float:
         """Plays one step; returns the reward."""
@@ -73,7 +74,7 @@ class PaintProgram:
         if self.held is Held.CANVAS:
             return self._stroke(_on_canvas(*before), _on_canvas(x, y))
         if self.held is Held.SLIDER:
-            self._choose(self.erasing, self.colour, brush_at(y))
+            self._slide(brush_at(y))
         return 0.0
 
     def _press(self, x: int, y: int) -> float:
@@ -83,30 +84,28 @@ class PaintProgram:
             return self._stroke(None, _on_canvas(x, y))
         self.held = Held.SLIDER if part == "slider" else Held.ELSEWHERE
         if part == "slider":
-            self._choose(self.erasing, self.colour, brush_at(y))
+            self._slide(brush_at(y))
         elif part in COLOURS:
-            self._choose(False, part, self.brush)
+            self._choose(False, part)
         elif part is not None:
-            self._choose(part == "eraser", self.colour, self.brush)
+            self._choose(part == "eraser", self.colour)
         return 0.0
 
-    def _choose(self, erasing: bool, colour: str, brush: int) -> None:
-        if (erasing, colour, brush) != (self.erasing, self.colour, self.brush):
-            self.erasing, self.colour, self.brush = erasing, colour, brush
-            self._show()
+    def _choose(self, erasing: bool, colour: str) -> None:
+        if (erasing, colour) != (self.erasing, self.colour):
+            self.erasing, self.colour = erasing, colour
+            draw_choice(self.frame, erasing, colour)
 
-    def _show(self) -> None:
-        draw_toolbar(self.frame, self.erasing, self.colour, self.brush)
+    def _slide(self, brush: int) -> None:
+        if brush != self.brush:
+            self.brush = brush
+            draw_slider(self.frame, brush)
 
     def _stroke(self, start: Point | None, end: Point) -> float:
-        region = self._paint.region(start, end, self.brush)
-        under = canvas_of(self.frame)[region]
-        if not under.size:
-            return 0.0
-        colour = None if self.erasing else self.colour
-        after = self._paint.stroked(under, region, start, end, self.brush, colour)
-        reward = progress(under, after, self.target[region])
-        under[:] = after
+        canvas, colour = canvas_of(self.frame), None if self.erasing else self.colour
+        region, after = self._paint.stroked(canvas, start, end, self.brush, colour)
+        reward = progress(canvas[region], after, self.target[region])
+        canvas[region] = after
         return float(reward)
 
     def info(self) -> dict[str, int]:

@@ -27,9 +27,8 @@ def progress(before: np.ndarray, after: np.ndarray, target: np.ndarray) -> np.nd
         (...,) float64 from -255 to 255, in levels of a colour value, averaged over all values of
         the canvas: exactly the same number from a part as from the whole.
     """
-    return (_difference(before, target) - _difference(after, target)) / _VALUES
-
-
-def _difference(picture: np.ndarray, target: np.ndarray) -> np.ndarray:
-    apart = np.maximum(picture, target) - np.minimum(picture, target)
-    return apart.sum((-3, -2, -1), dtype=np.int64)
+    both = np.stack([before, after])
+    apart = np.maximum(both, target)
+    apart -= np.minimum(both, target)
+    then, now = np.add.reduce(apart, axis=(-3, -2, -1), dtype=np.uint32).astype(np.int64)
+    return (then - now) / _VALUES

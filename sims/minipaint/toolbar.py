@@ -81,19 +81,23 @@ def blank_frame() -> np.ndarray:
     return frame
 
 
-def draw_toolbar(frame: np.ndarray, erasing: bool, colour: str, brush: int) -> None:
-    """Draws all that may have changed beside the canvas into a frame (224, 224, 3)."""
+def draw_choice(frame: np.ndarray, erasing: bool, colour: str) -> None:
+    """Draws the buttons and the swatches into a frame (224, 224, 3)."""
     for button, selected in ((PEN, not erasing), (ERASER, erasing)):
         _outline(frame, button, SELECTED_WIDTH, TOOLBAR_GREY)
         _mark(frame, button, selected)
     frame[INK.pixels] = COLOURS[colour]
-    frame[TRACK.pixels] = LINE_GREY
-    knob = handle(brush)
-    frame[knob.pixels] = HANDLE_EDGE
-    frame[knob.inside(1).pixels] = HANDLE_GREY
     for name, swatch in SWATCHES.items():
         frame[swatch.pixels] = COLOURS[name]
         _mark(frame, swatch, name == colour and not erasing)
+
+
+def draw_slider(frame: np.ndarray, brush: int) -> None:
+    """Draws the slider with its handle into a frame (224, 224, 3)."""
+    knob = handle(brush)
+    frame[TRACK.pixels] = LINE_GREY
+    frame[knob.pixels] = HANDLE_EDGE
+    frame[knob.inside(1).pixels] = HANDLE_GREY
 
 
 def _mark(frame: np.ndarray, area: Area, selected: bool) -> None:
