@@ -12,13 +12,12 @@ from sims.minipaint.layout import CANVAS, CONTROLS, ERASER, SIZE, SLIDER, SWATCH
 from sims.minipaint.reward import canvas_of
 from sims.minipaint.shapes import SHAPES, Path, walked
 
-Step = tuple[int, int, bool]  # the cursor's pixel x and y, and whether the button is down
+Step = tuple[int, int, bool] | None  # the cursor's pixel x, y, is the button down; None for idle
 
 _SKETCHES = {
     "polyline": 0.16, "rectangle": 0.08, "arc": 0.2, "spiral": 0.12, "zigzag": 0.1, "wave": 0.1,
     "scribble": 0.12, "dots": 0.06, "fill": 0.02, "writing": 0.04,
 }  # fmt: skip
-_IDLE: Step = (0, 0, False)
 _STRIDE = 4  # every fourth pixel is looked at, across and down
 _INKED = 200  # the darkest value of a pixel that has more than paper on it is below
 _STEPS = 60  # of a stroke at most
@@ -41,7 +40,7 @@ class Style:
     shapes: Mapping[str, float] = field(default_factory=lambda: _SKETCHES)
     choose: float = 0.3
     erase: float = 0.04
-    stray: float = 0.06
+    stray: float = 0.1
     rest: float = 0.05
     flail: float = 0.0
     pace: tuple[float, float] = (4.0, 11.0)
@@ -81,7 +80,7 @@ class Painters:
             if not plan:
                 plan.extend(planned(self._styles[row], self._random[row], observation[row]))
             step = plan.popleft()
-            if step is not _IDLE:
+            if step is not None:
                 x, y, pressed = step
                 actions[row] = (x + 0.5) / SIZE, (y + 0.5) / SIZE, pressed
         return actions
@@ -92,7 +91,7 @@ def planned(style: Style, random: np.random.Generator, frame: np.ndarray) -> lis
     shares = {name: getattr(style, name) for name in _DEEDS if name != "draw"}
     deed = _DEEDS[_drawn(shares | {"draw": 1 - sum(shares.values())}, random)]
     return [
-        step if step is _IDLE else (_within(step[0]), _within(step[1]), step[2])
+        step and (_within(step[0]), _within(step[1]), step[2])
         for step in deed(random, style, frame)
     ]
 
@@ -126,17 +125,18 @@ def _erase(random: np.random.Generator, style: Style, frame: np.ndarray) -> list
 
 
 def _choose(random: np.random.Generator, style: Style, frame: np.ndarray) -> list[Step]:
-    """Any control; the slider by a click or by dragging it."""
+    """Any control, now and then at its very edge; the slider by a click or by dragging it."""
     name = _drawn({"colour": 0.42, "slider": 0.26, "pen": 0.16, "eraser": 0.16}, random)
-    if name == "slider":
-        return _slide(random)
-    return _click_in(random, _swatch(random) if name == "colour" else CONTROLS[name])
+    area = _swatch(random) if name == "colour" else CONTROLS[name]
+    if random.random() < 0.15:
+        return _click(random, *_edge(random, area))
+    return _slide(random) if name == "slider" else _click_in(random, area)
 
 
 def _rest(random: np.random.Generator, style: Style, frame: np.ndarray) -> list[Step]:
     """Nothing, or moves with the button up."""
     if random.random() < 0.6:
-        return [_IDLE] * int(random.integers(2, 25))
+        return [None] * int(random.integers(3, 45))
     there = walked(random.uniform(0, SIZE, (random.integers(2, 4), 2)), random.uniform(4, 30))
     return [(x, y, False) for x, y in there.tolist()]
 
@@ -156,7 +156,7 @@ def _stray(random: np.random.Generator, style: Style, frame: np.ndarray) -> list
     if deed == "gap":
         return _click(random, *_gap(random))
     if deed == "edge":
-        return _click(random, *_edge(random))
+        return _click(random, *_edge(random, CANVAS if random.random() < 0.2 else _control(random)))
     if deed == "drag":
         begin = _gap(random) if random.random() < 0.4 else _inside(random, _control(random))
         return _dragged(random, [begin, _inside(random, CANVAS)])
@@ -165,7 +165,7 @@ def _stray(random: np.random.Generator, style: Style, frame: np.ndarray) -> list
         back = [_inside(random, CANVAS)] * int(random.integers(2))
         return _dragged(random, [_inside(random, CANVAS), beside, *back])
     x, y = _inside(random, Area(0, 0, SIZE, SIZE))
-    return [(x, y, True)] * int(random.integers(2, 7)) + [(x, y, False)]
+    return [*[(x, y, True)] * int(random.integers(2, 7)), (x, y, False)]
 
 
 _DEEDS: dict[str, Callable[[np.random.Generator, Style, np.ndarray], list[Step]]] = {
@@ -189,7 +189,7 @@ def _strokes(random: np.random.Generator, style: Style, path: Path) -> list[Step
         steps += [(x, y, True) for x, y in points]
         if letting_go:
             steps.append((*points[-1], False))
-    return steps if letting_go else [*steps, _IDLE]
+    return steps if letting_go else [*steps, None]
 
 
 def _dragged(random: np.random.Generator, corners: list[tuple[int, int]]) -> list[Step]:
@@ -215,7 +215,7 @@ def _click_in(random: np.random.Generator, area: Area) -> list[Step]:
 def _click(random: np.random.Generator, x: int, y: int) -> list[Step]:
     """The button down for one to three steps, after a look around or not."""
     before = [(x, y, False)] if random.random() < 0.4 else []
-    after = (x, y, False) if random.random() < 0.7 else _IDLE
+    after = (x, y, False) if random.random() < 0.7 else None
     return [*before, *[(x, y, True)] * int(random.choice([1, 1, 2, 3])), after]
 
 
@@ -236,9 +236,8 @@ def _inside(random: np.random.Generator, area: Area) -> tuple[int, int]:
     return x + int(random.integers(width)), y + int(random.integers(height))
 
 
-def _edge(random: np.random.Generator) -> tuple[int, int]:
-    """A place at most two pixels to either side of the border of a control or of the canvas."""
-    area = CANVAS if random.random() < 0.15 else _control(random)
+def _edge(random: np.random.Generator, area: Area) -> tuple[int, int]:
+    """A place at most two pixels to either side of an area's border."""
     x, y = _inside(random, area.inside(-2))
     beside = int(random.integers(-2, 2))
     if random.random() < 0.5:
