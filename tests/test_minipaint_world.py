@@ -100,10 +100,10 @@ def test_a_new_episode_begins_a_new_plan():
     yes, no = np.ones(1, bool), np.zeros(1, bool)
     while not painters(BLANK[None], no)[0, 2]:
         pass
-    left = painters._plans[0].copy()
-    assert left
+    left = list(painters._plans[0])
+    assert len(left) > 1
     painters(BLANK[None], yes)
-    assert painters._plans[0] != left
+    assert list(painters._plans[0]) != left[1:]
 
 
 def test_pickled_painters_go_on_as_the_originals_do():
@@ -158,7 +158,7 @@ def test_the_mix_drags_from_the_toolbar_to_the_canvas_and_back_and_rests(mix):
 def test_the_mix_holds_slow_and_fast_strokes(mix):
     both = (mix[1:, :, 2] > 0) & (mix[:-1, :, 2] > 0)
     lengths = 224 * np.linalg.norm(np.diff(mix[..., :2], axis=0), axis=-1)[both]
-    assert np.quantile(lengths, 0.1) < 5 and np.quantile(lengths, 0.95) > 12
+    assert np.quantile(lengths, 0.1) < 5 and np.quantile(lengths, 0.95) > 10
 
 
 def test_the_mix_covers_canvases():

@@ -43,7 +43,7 @@ class Style:
     stray: float = 0.1
     rest: float = 0.05
     flail: float = 0.0
-    pace: tuple[float, float] = (4.0, 11.0)
+    pace: tuple[float, float] = (3.0, 13.0)
 
 
 STYLES = {
