@@ -189,7 +189,7 @@ def test_an_episode_begins_as_the_options_say():
         options={"tool": "eraser", "colour": "yellow", "brush": 6, "canvas": picture,
                  "target": target},
     )  # fmt: skip
-    assert (info["tool"], info["colour"], info["brush"], info["held"]) == (1, 4, 6, 0)
+    assert (info["tool"], info["colour"], info["brush"]) == (1, 4, 6)
     assert np.array_equal(canvas(frame), picture)
     assert np.array_equal(info["target"], target)
 

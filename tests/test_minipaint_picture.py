@@ -1,5 +1,7 @@
 """Minipaint's picture: where everything is, what a stroke covers, and how soft paint builds up."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -61,8 +63,8 @@ def stroke(soft: bool, points: list, brush: int, colour: str | None, on=None) ->
     """A canvas with one stroke through points of the canvas."""
     paint = paint_of(soft)
     picture = (paint.paper if on is None else on).copy()
-    for start, end in zip([None, *points], points, strict=False):
-        region, after = paint.stroked(picture, start, end, brush, colour)
+    for step, (start, end) in enumerate(pairwise([points[0], *points])):
+        region, after = paint.stroked(picture, start, end, brush, colour, begins=step == 0)
         picture[region] = after
     return picture
 

@@ -239,13 +239,13 @@ def test_an_episode_can_be_played_again_from_its_seed_and_its_actions():
 
 def test_a_take_holds_what_is_chosen_but_no_pictures_beside_its_frames():
     take = take_of("fiddler")
-    assert take.metadata.keys() == {"tool", "colour", "brush", "held"}
-    assert take.metadata["held"].shape == (121,)
+    assert take.metadata.keys() == {"tool", "colour", "brush"}
+    assert take.metadata["brush"].shape == (121,)
 
 
 def test_live_windows_hold_the_same_metadata():
     window = next(LiveWindows(WORLD, 2, 5, seed=0, max_episode_steps=3))
-    assert window.metadata.keys() == {"tool", "colour", "brush", "held"}
+    assert window.metadata.keys() == {"tool", "colour", "brush"}
     assert window.metadata["brush"].shape == (2, 6)
 
 

@@ -3,7 +3,7 @@
 from sims.minipaint.drawing import drawing
 from sims.minipaint.env import FPS, IDLE_ACTION, VERSION, MinipaintEnv, MinipaintVectorEnv
 from sims.minipaint.layout import BRUSHES, COLOURS, SIZE
-from sims.minipaint.program import PRESSED, Held, pixel_at
+from sims.minipaint.program import PRESSED, pixel_at
 from sims.minipaint.reward import canvas_of, progress
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "PRESSED",
     "SIZE",
     "VERSION",
-    "Held",
     "MinipaintEnv",
     "MinipaintVectorEnv",
     "canvas_of",

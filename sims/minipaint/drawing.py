@@ -41,6 +41,7 @@ def draw(
     """Draws a stroke through points (k, 2) of a canvas into it; see `Paint.stroked`."""
     start = None
     for x, y in points.tolist():
-        region, after = paint.stroked(canvas, start, (x, y), brush, colour)
+        end = x, y
+        region, after = paint.stroked(canvas, start or end, end, brush, colour, start is None)
         canvas[region] = after
-        start = x, y
+        start = end

@@ -52,16 +52,18 @@ class MinipaintEnv(gym.Env[np.ndarray, np.ndarray]):
     26x26 at y = 186 and x = 4, 34, 65, 95, 126, 157: black, red, blue, green, yellow, white. What
     is chosen has a black border; a bar in the pen's button has its colour. The cursor is not drawn.
 
-    Where the button goes down decides what it does until it is let go. On the canvas it paints: a
-    round brush, 2 to 10 pixels wide, follows the straight line from the cursor's last place to its
-    new one, also where the cursor leaves the canvas and comes back, and does nothing else. On the
-    slider it sets the brush, and goes on to while the cursor moves, wherever that is. On a button
-    or swatch it chooses it at once, and on a gap it does nothing; moving on, to the canvas too, has
-    no effect. The eraser brings back the paper, with the brush's width; while it is chosen no
-    colour is marked. Choosing a colour also chooses the pen; the pen comes back with its colour.
+    A button or swatch is chosen in the step in which the mouse button goes down on it; moving over
+    it with the button held does nothing. The slider sets the brush in that step too, and goes on to
+    in every step that begins and ends on it with the button held. The canvas is painted wherever
+    the button is down: a round brush, 2 to 10 pixels wide, is put down where the button goes down
+    and follows the straight line from the cursor's last place to its new one, as far as that lies
+    on the canvas. A cursor that comes to it with the button held, from a tool or a gap too, begins
+    to paint where it crosses the edge; one that passes over a corner of it paints what it crosses.
+    The eraser brings back the paper, with the brush's width; while it is chosen no colour is
+    marked. Choosing a colour also chooses the pen; the pen comes back with its colour.
 
-    All that decides the future is in the frame, except where a button that is still held went down
-    and where the cursor was one step ago: the actions since then tell.
+    The frame, the previous action and the action decide the next frame exactly: nothing else is
+    remembered. The action before an episode's first is the idle one.
 
     ## Action Space
     `Box(0, 1, (3,), float32)`: u (to the right), v (down), pressed. The cursor is on the pixel
@@ -86,8 +88,8 @@ class MinipaintEnv(gym.Env[np.ndarray, np.ndarray]):
 
     ## Information
     The `target` (182, 182, 3) uint8 at reset only; `target()` gives it at any time. For evaluation
-    only: `tool` (0 pen, 1 eraser), `colour` (0 to 5), `brush` (0 to 9) and what the button is
-    `held` on (0 nothing, 1 the canvas, 2 the slider, 3 anything else).
+    only, since the frame shows them: `tool` (0 pen, 1 eraser), `colour` (0 to 5) and `brush` (0 to
+    9).
 
     ## Arguments
     `soft=True` is another program behind the same toolbar: its brush covers in part, less towards

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 SIZE = 224
 
+Point = tuple[int, int]  # x and y
+
 
 class Area(NamedTuple):
     """A rectangle of pixels: left and top edge, width and height."""
@@ -21,6 +23,26 @@ class Area(NamedTuple):
         """The area without `margin` pixels at each side."""
         x, y, width, height = self
         return Area(x + margin, y + margin, width - 2 * margin, height - 2 * margin)
+
+    def crossed(self, start: Point, end: Point) -> tuple[Point, Point] | None:
+        """The part of a straight line between two pixels that is inside, or None if there is none.
+
+        Ends inside stay what they are; where the line is cut, it ends on the nearest pixel.
+        """
+        if self.holds(*start) and self.holds(*end):
+            return start, end
+        (x, y), dx, dy = start, end[0] - start[0], end[1] - start[1]
+        along, until = 0.0, 1.0
+        for place, way, low, size in ((x, dx, self.x, self.width), (y, dy, self.y, self.height)):
+            if way:
+                enter, leave = sorted(((low - place) / way, (low + size - 1 - place) / way))
+                along, until = max(along, enter), min(until, leave)
+            elif not 0 <= place - low < size:
+                return None
+        if along > until:
+            return None
+        first, last = ((round(x + t * dx), round(y + t * dy)) for t in (along, until))
+        return first, last
 
     @property
     def pixels(self) -> tuple[slice, slice]:

@@ -10,11 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
-from sims.minipaint.layout import BRUSHES, CANVAS, COLOURS
+from sims.minipaint.layout import BRUSHES, CANVAS, COLOURS, Point
 
 DIAMETERS = tuple(2 + 8 * brush / (BRUSHES - 1) for brush in range(BRUSHES))
 
-Point = tuple[int, int]
 Region = tuple[slice, slice]  # rows and columns of a canvas
 
 
@@ -28,16 +27,23 @@ class Paint(Protocol):
     paper: np.ndarray
 
     def stroked(
-        self, canvas: np.ndarray, start: Point | None, end: Point, brush: int, colour: str | None
+        self,
+        canvas: np.ndarray,
+        start: Point,
+        end: Point,
+        brush: int,
+        colour: str | None,
+        begins: bool,
     ) -> tuple[Region, np.ndarray]:
         """What a stroke makes of the part of a canvas that it may change.
 
         Args:
             canvas: (182, 182, 3) uint8; left alone.
-            start: Where the stroke comes from; None where the brush is put down.
-            end: Where it goes.
+            start: Where the stroke comes from.
+            end: Where it goes; `start` where the brush is put down and does not move.
             brush: 0 to 9.
             colour: A name in `COLOURS`, or None to bring back the paper.
+            begins: Whether the brush is put down at `start`; else it is there already.
 
         Returns:
             That part, empty where the stroke passes beside the canvas, and its new pixels (h, w, 3)
@@ -60,9 +66,14 @@ class HardPaint:
         }
 
     def stroked(
-        self, canvas: np.ndarray, start: Point | None, end: Point, brush: int, colour: str | None
+        self,
+        canvas: np.ndarray,
+        start: Point,
+        end: Point,
+        brush: int,
+        colour: str | None,
+        begins: bool,
     ) -> tuple[Region, np.ndarray]:
-        start = start or end
         region, part = _reached(start, end, _HARD_REACH[brush])
         covered = _along(_hard_cover, start, end, brush)[part]
         after = canvas[region].copy()
@@ -82,15 +93,20 @@ class SoftPaint:
         self._inks = {name: np.array(value, np.float32) for name, value in COLOURS.items()}
 
     def stroked(
-        self, canvas: np.ndarray, start: Point | None, end: Point, brush: int, colour: str | None
+        self,
+        canvas: np.ndarray,
+        start: Point,
+        end: Point,
+        brush: int,
+        colour: str | None,
+        begins: bool,
     ) -> tuple[Region, np.ndarray]:
-        begun, start = start is None, start or end
         region, part = _reached(start, end, _SOFT_REACH[brush])
         line, dab = _along(_soft_cover, start, end, brush)
         strength = _ERASED if colour is None else self._take[region]
         ink = self.paper[region] if colour is None else self._inks[colour]
         cover = strength * line[part]
-        if not begun:
+        if not begins:
             cover = 1 - (1 - cover) / (1 - strength * dab[part])
         under = canvas[region].astype(np.float32)
         return region, np.rint(under + cover * (ink - under)).astype(np.uint8)

@@ -1,29 +1,19 @@
 """One paint program: what the cursor does to its frame, without Gymnasium's bookkeeping."""
 
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
 from sims.minipaint.drawing import drawing
-from sims.minipaint.layout import CANVAS, COLOURS, SIZE, brush_at, part_at
+from sims.minipaint.layout import CANVAS, COLOURS, SIZE, SLIDER, Point, brush_at, part_at
 from sims.minipaint.options import checked_options
-from sims.minipaint.paint import Point, paint_of
+from sims.minipaint.paint import paint_of
 from sims.minipaint.reward import canvas_of, progress
 from sims.minipaint.toolbar import blank_frame, draw_choice, draw_slider
 
 PRESSED = 0.5  # from here on the button is down
 
 _NAMES = tuple(COLOURS)
-
-
-class Held(IntEnum):
-    """Where the button went down, which decides what the cursor does until it is let go."""
-
-    NOTHING = 0
-    CANVAS = 1
-    SLIDER = 2
-    ELSEWHERE = 3
 
 
 class PaintProgram:
@@ -35,8 +25,8 @@ class PaintProgram:
         erasing: Whether the eraser is chosen, and not the pen.
         colour: What the pen writes in, a name in `COLOURS`.
         brush: 0 to 9.
-        held: What the button is held on.
         cursor: Where the cursor was at the latest step, x and y in pixels.
+        pressed: Whether the button was down then.
     """
 
     def __init__(self, *, soft: bool):
@@ -57,39 +47,30 @@ class PaintProgram:
         self.erasing = options.get("tool", "pen") == "eraser"
         self.colour: str = options.get("colour", "black")
         self.brush: int = options.get("brush", 0)
-        self.held, self.cursor = Held.NOTHING, (0, 0)
+        self.cursor, self.pressed = (0, 0), False  # as after an idle action
         canvas_of(self.frame)[:] = options.get("canvas", self._paint.paper)
         draw_choice(self.frame, self.erasing, self.colour)
         draw_slider(self.frame, self.brush)
 
     def act(self, u: float, v: float, pressed: float) -> float:
         """Plays one step; returns the reward."""
-        x, y = pixel_at(u, v)
-        before, self.cursor = self.cursor, (x, y)
-        if pressed < PRESSED:
-            self.held = Held.NOTHING
+        before, held = self.cursor, self.pressed
+        x, y = self.cursor = pixel_at(u, v)
+        self.pressed = pressed >= PRESSED
+        if not self.pressed:
             return 0.0
-        if self.held is Held.NOTHING:
-            return self._press(x, y)
-        if self.held is Held.CANVAS:
-            return self._stroke(_on_canvas(*before), _on_canvas(x, y))
-        if self.held is Held.SLIDER:
+        if not held:
+            self._press(part_at(x, y))
+        start = before if held else (x, y)
+        if SLIDER.holds(*start) and SLIDER.holds(x, y):
             self._slide(brush_at(y))
-        return 0.0
+        return self._stroke(start, (x, y), held)
 
-    def _press(self, x: int, y: int) -> float:
-        part = part_at(x, y)
-        if part == "canvas":
-            self.held = Held.CANVAS
-            return self._stroke(None, _on_canvas(x, y))
-        self.held = Held.SLIDER if part == "slider" else Held.ELSEWHERE
-        if part == "slider":
-            self._slide(brush_at(y))
-        elif part in COLOURS:
+    def _press(self, part: str | None) -> None:
+        if part in COLOURS:
             self._choose(False, part)
-        elif part is not None:
+        elif part in ("pen", "eraser"):
             self._choose(part == "eraser", self.colour)
-        return 0.0
 
     def _choose(self, erasing: bool, colour: str) -> None:
         if (erasing, colour) != (self.erasing, self.colour):
@@ -101,9 +82,16 @@ class PaintProgram:
             self.brush = brush
             draw_slider(self.frame, brush)
 
-    def _stroke(self, start: Point | None, end: Point) -> float:
+    def _stroke(self, start: Point, end: Point, held: bool) -> float:
+        crossed = CANVAS.crossed(start, end)
+        if crossed is None:
+            return 0.0
+        first, last = crossed
+        begins = not held or first != start  # an end that is cut off was not on the canvas
         canvas, colour = canvas_of(self.frame), None if self.erasing else self.colour
-        region, after = self._paint.stroked(canvas, start, end, self.brush, colour)
+        region, after = self._paint.stroked(
+            canvas, _on_canvas(*first), _on_canvas(*last), self.brush, colour, begins
+        )
         reward = progress(canvas[region], after, self.target[region])
         canvas[region] = after
         return float(reward)
@@ -114,19 +102,18 @@ class PaintProgram:
             "tool": int(self.erasing),
             "colour": _NAMES.index(self.colour),
             "brush": self.brush,
-            "held": int(self.held),
         }
 
     def state(self) -> dict[str, Any]:
         """A copy of the whole state."""
         pictures = {"frame": self.frame.copy(), "target": self.target.copy()}
-        return pictures | self.info() | {"cursor": self.cursor}
+        return pictures | self.info() | {"cursor": self.cursor, "pressed": self.pressed}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restores what `state` returned."""
         self.frame[:], self.target = state["frame"], state["target"].copy()
         self.erasing, self.colour = bool(state["tool"]), _NAMES[state["colour"]]
-        self.brush, self.held = int(state["brush"]), Held(state["held"])
+        self.brush, self.pressed = int(state["brush"]), bool(state["pressed"])
         self.cursor = int(state["cursor"][0]), int(state["cursor"][1])
 
 
