@@ -30,15 +30,20 @@ def make_behaviour(names: Sequence[str], seeds: Sequence[int]) -> Painters:
     return Painters([STYLES[name] for name in names], seeds)
 
 
-def reset_options(behaviour: str, random: np.random.Generator) -> dict[str, Any]:
-    """Begins half of the episodes with any tool, colour and brush, a quarter on a drawing."""
+def reset_options(
+    behaviour: str, random: np.random.Generator, *, soft: bool = False
+) -> dict[str, Any]:
+    """Begins half of the episodes with any tool, colour and brush, a quarter on a drawing.
+
+    `soft` as in `MinipaintEnv`.
+    """
     options: dict[str, Any] = {}
     if random.random() < ODD_START_RATE:
         options["tool"] = "eraser" if random.random() < 0.3 else "pen"
         options["colour"] = str(random.choice(list(COLOURS)))
         options["brush"] = int(random.integers(BRUSHES))
     if random.random() < PAINTED_START_RATE:
-        options["canvas"] = drawing(int(random.integers(2**31)))
+        options["canvas"] = drawing(int(random.integers(2**31)), soft)
     return options
 
 

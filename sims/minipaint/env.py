@@ -94,6 +94,7 @@ class MinipaintEnv(gym.Env[np.ndarray, np.ndarray]):
     ## Arguments
     `soft=True` is another program behind the same toolbar: its brush covers in part, less towards
     the rim, its strokes build up, and its paper has a grain, always the same.
+    `Real-MinipaintSoft-v0` is this.
 
     ## Vectorized environment
     `MinipaintVectorEnv` runs n programs; its `target` is (n, 182, 182, 3).
