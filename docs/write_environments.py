@@ -7,6 +7,7 @@ from pathlib import Path
 ENVIRONMENTS = (
     ("Real-Breakout-v0", "sims.breakout:BreakoutEnv"),
     ("Real-KoiPond-v0", "sims.koi_pond:KoiPondEnv"),
+    ("Real-Minipaint-v0, Real-MinipaintSoft-v0", "sims.minipaint:MinipaintEnv"),
     ("Dream-Breakout-v0, Dream-v0", "learned_envs.dream.dream_env:DreamEnv"),
 )
 

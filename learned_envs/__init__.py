@@ -26,6 +26,7 @@ def register_envs() -> None:
                 entry_point=world.real,
                 vector_entry_point=world.real_vector,
                 max_episode_steps=world.max_episode_steps,
+                kwargs=dict(world.real_kwargs),
             )
         _register(
             f"Dream-{world.id_suffix}-v0",

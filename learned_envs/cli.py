@@ -22,7 +22,7 @@ def list_worlds() -> None:
         world = worlds.get(name)
         ids = [f"Real-{world.id_suffix}-v0"] * (world.real is not None)
         ids += [f"Dream-{world.id_suffix}-v0"] * (packaged(name) is not None)
-        print(f"{name:12s} {'  '.join(ids)}")
+        print(f"{name:15s} {'  '.join(ids)}")
 
 
 def record(

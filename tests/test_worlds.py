@@ -57,7 +57,10 @@ def test_an_unknown_world_is_refused_and_the_nearest_named():
 
 
 def test_a_name_like_no_other_is_refused_with_the_worlds_listed():
-    with pytest.raises(ValueError, match=r"no world 'chess'; worlds: breakout, koi_pond\.$"):
+    with pytest.raises(
+        ValueError,
+        match=r"no world 'chess'; worlds: breakout, koi_pond, minipaint, minipaint_soft\.$",
+    ):
         worlds.get("chess")
 
 
@@ -88,6 +91,13 @@ def test_every_preset_has_a_recipe_and_can_be_built(name):
         world.recipes[preset]()
         config = world.presets[preset]()
         assert config.image_size == world.observation_space.shape[:2]
+
+
+def test_the_real_envs_of_a_world_are_made_with_its_arguments_unless_the_caller_has_others():
+    shown = replace(WORLD, real_kwargs={"render_mode": "rgb_array"})
+    assert shown.make_real().render_mode == shown.make_real_vec(2).render_mode == "rgb_array"
+    assert shown.make_real(render_mode=None).render_mode is None
+    assert shown.make_real_vec(2, render_mode=None).render_mode is None
 
 
 def test_a_world_without_a_real_env_says_so():

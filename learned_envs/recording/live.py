@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode
 
 from learned_envs.data.window import Window
 from learned_envs.recording.cast import Cast, behaviour_weights
+from learned_envs.recording.metadata import metadata_names
 from learned_envs.worlds import World
 
 
@@ -62,7 +63,7 @@ class LiveWindows:
         seeds = self._random.integers(2**31, size=batch).tolist()
         options = {"rows": {row: self._start(name) for row, name in enumerate(names)}}
         self._frame, info = self._env.reset(seed=seeds, options=options)
-        self._metadata_names = [name for name, value in info.items() if _is_metadata(value, batch)]
+        self._metadata_names = metadata_names(info, batch)
         self._metadata = self._read(info)
         self._first = np.ones(batch, bool)
         self._ended = np.zeros(batch, bool)
@@ -130,7 +131,3 @@ class LiveWindows:
 
     def _read(self, info: dict[str, Any]) -> dict[str, np.ndarray]:
         return {name: info[name] for name in self._metadata_names}
-
-
-def _is_metadata(value: Any, rows: int) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and len(value) == rows

@@ -10,6 +10,7 @@ import numpy as np
 
 from learned_envs.data.episode import Episode, EpisodeAttributes
 from learned_envs.recording.cast import behaviour_weights
+from learned_envs.recording.metadata import metadata_names
 from learned_envs.worlds import World
 
 MAX_TAKES = 1_000_000
@@ -67,13 +68,13 @@ def record_take(
         max_steps: The take is truncated after so many steps.
 
     Returns:
-        The whole take, of any length. Its metadata are the numbers that `info` holds at reset.
+        The whole take, of any length. Its metadata are the numbers that `info` holds.
     """
     random = np.random.default_rng([attributes.seed, 1])  # not the stream that the env draws from
     player = world.make_behaviour([attributes.behaviour], [int(random.integers(2**31))])
     options = world.reset_options(attributes.behaviour, random)
     frame, info = env.reset(seed=attributes.seed, options=options)
-    numbers = [name for name, value in info.items() if np.asarray(value).dtype.kind in "biuf"]
+    numbers = metadata_names(info)
     frames, actions, rewards = [frame], [], []
     metadata = {name: [info[name]] for name in numbers}
     terminated = False

@@ -7,7 +7,7 @@ from learned_envs.worlds.world import Behaviour, Pointer, World
 
 __all__ = ["Behaviour", "Pointer", "World", "get", "names"]
 
-_NAMES = ("breakout", "koi_pond")
+_NAMES = ("breakout", "koi_pond", "minipaint", "minipaint_soft")
 
 
 def names() -> tuple[str, ...]:

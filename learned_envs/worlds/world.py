@@ -62,6 +62,8 @@ class World:
         idle_action: What a player who does nothing sends.
         real: Import path of the real env's class, or None where there is none.
         real_vector: Import path of its natively batched form.
+        real_kwargs: Keyword arguments that both are made with, where the world is a variant of
+            another.
         behaviours: Scripted players by name, with their weights in recordings.
         ladder: Policies of different skill, near-equals among them, to be ranked in both worlds;
             the last acts at random. `make_behaviour` knows them.
@@ -91,6 +93,7 @@ class World:
     reset_options: Callable[[str, np.random.Generator], dict[str, Any] | None]
     events: Callable[[Episode], dict[str, int]]
     ladder: tuple[str, ...] = ()
+    real_kwargs: Mapping[str, Any] = field(default_factory=dict)
     keys: Mapping[str, Any] = field(default_factory=dict)
     pointer: Pointer | None = None
     presets: Mapping[str, Callable[[], WorldModelConfig]] = field(default_factory=dict)
@@ -98,11 +101,11 @@ class World:
 
     def make_real(self, **kwargs: Any) -> gym.Env[Any, Any]:
         """Builds the real env, without a time limit."""
-        return _imported(self.real, self.name)(**kwargs)
+        return _imported(self.real, self.name)(**{**self.real_kwargs, **kwargs})
 
     def make_real_vec(self, num_envs: int, **kwargs: Any) -> gym.vector.VectorEnv[Any, Any, Any]:
         """Builds the natively batched real env."""
-        return _imported(self.real_vector, self.name)(num_envs, **kwargs)
+        return _imported(self.real_vector, self.name)(num_envs, **{**self.real_kwargs, **kwargs})
 
 
 def _imported(path: str | None, world: str) -> Callable[..., Any]:

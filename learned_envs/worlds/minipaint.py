@@ -1,0 +1,90 @@
+"""Minipaint: painters from careful to careless, and people who click beside everything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from gymnasium import spaces
+
+from learned_envs.worlds.minipaint_painters import STYLES, Painters, eraser_chosen
+from learned_envs.worlds.world import Pointer, World
+from sims.minipaint.drawing import drawing
+from sims.minipaint.layout import BRUSHES, COLOURS, SIZE, part_at
+from sims.minipaint.program import PRESSED, pixel_at
+
+if TYPE_CHECKING:
+    from learned_envs.data.episode import Episode
+
+WEIGHTS = {
+    "sketcher": 0.3, "writer": 0.1, "filler": 0.08, "corrector": 0.2, "fiddler": 0.14,
+    "stray": 0.12, "idler": 0.04, "random": 0.02,
+}  # fmt: skip
+ODD_START_RATE = 0.5
+PAINTED_START_RATE = 0.25
+
+
+def make_behaviour(names: Sequence[str], seeds: Sequence[int]) -> Painters:
+    """Painters in the styles of `STYLES` called `names`, each with its own seed."""
+    return Painters([STYLES[name] for name in names], seeds)
+
+
+def reset_options(
+    behaviour: str, random: np.random.Generator, *, soft: bool = False
+) -> dict[str, Any]:
+    """Begins half of the episodes with any tool, colour and brush, a quarter on a drawing.
+
+    `soft` as in `MinipaintEnv`.
+    """
+    options: dict[str, Any] = {}
+    if random.random() < ODD_START_RATE:
+        options["tool"] = "eraser" if random.random() < 0.3 else "pen"
+        options["colour"] = str(random.choice(list(COLOURS)))
+        options["brush"] = int(random.integers(BRUSHES))
+    if random.random() < PAINTED_START_RATE:
+        options["canvas"] = drawing(int(random.integers(2**31)), soft)
+    return options
+
+
+def brush(u: float, v: float, pressed: bool, held: float) -> np.ndarray:
+    """A mouse at the canvas: down while its button is; idle when it is let go."""
+    return np.array([u, v, 1] if pressed else [0, 0, 0], np.float32)
+
+
+def events(episode: Episode) -> dict[str, int]:
+    """Counts where the button went down: strokes of pen and eraser, clicks on each control, gaps.
+
+    A button that is held from one part of a take to the next counts in both.
+    """
+    down = episode.action[:, 2] >= PRESSED
+    pressed = np.flatnonzero(down & ~np.concatenate([[False], down[:-1]]))
+    parts = [part_at(*pixel_at(*episode.action[step, :2].tolist())) for step in pressed]
+    erasing = eraser_chosen(episode.observation[:])[pressed]
+    on_canvas = np.array([part == "canvas" for part in parts], bool)
+    counts = {
+        "strokes": int((on_canvas & ~erasing).sum()),
+        "erasing strokes": int((on_canvas & erasing).sum()),
+    }
+    for name in ("pen", "eraser", "slider", *COLOURS):
+        counts[f"{name} clicks"] = parts.count(name)
+    return counts | {"gap clicks": parts.count(None)}
+
+
+WORLD = World(
+    name="minipaint",
+    id_suffix="Minipaint",
+    fps=15,
+    max_episode_steps=1000,
+    observation_space=spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8),
+    action_space=spaces.Box(0, 1, (3,), np.float32),
+    action_names=("u", "v", "pressed"),
+    idle_action=np.zeros(3, np.float32),
+    real="sims.minipaint:MinipaintEnv",
+    real_vector="sims.minipaint:MinipaintVectorEnv",
+    behaviours=WEIGHTS,
+    pointer=Pointer(action=brush, hint="Draw with the mouse; click a tool, a colour or the slider"),
+    make_behaviour=make_behaviour,
+    reset_options=reset_options,
+    events=events,
+)
