@@ -34,7 +34,7 @@ AGES = 150, 900, 3000
 SPEED_SHARES = 0.1, 0.5, 0.9
 """Quantiles of the speed of fish in quiet water."""
 
-_WINDOW = 150  # frames up to an age whose mean stands for it
+_WINDOW = 75  # frames up to an age whose mean stands for it
 _BEGINNING = 15  # frames whose mean a rollout is compared with: they follow from true ones
 _STRIDE = 8  # frames over which a speed is measured, so that a pixel of error matters little
 _QUIET = 6 * FPS  # frames after a tap until the water is still

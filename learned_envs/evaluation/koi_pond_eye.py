@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from sims.koi_pond import VARIETIES
 
@@ -61,15 +62,14 @@ class Eye(nn.Module):
         self.to_fine = nn.Conv2d(middle, fine, 1)
         self.join_fine = nn.Sequential(nn.ReLU(), _conv(fine, 32), nn.ReLU())
         self.answer = nn.Conv2d(32, sum(_PARTS.values()), 1)
-        with torch.no_grad():
-            self.answer.weight.mul_(0.1)
-            self.answer.bias.zero_()
-            self.answer.bias[0] = -4.0
+        rare = torch.zeros(sum(_PARTS.values()))
+        rare[0] = -4.0  # of all cells few are a fish's centre
+        self.answer.bias = nn.Parameter(rare)
 
     def forward(self, frames: Tensor) -> Sight:
-        """Looks at frames (B, H, W, 3) uint8 or float, of 0 to 255, whose sides are multiples of 16.
+        """Looks at frames (B, H, W, 3) of 0 to 255, as `halved` makes them.
 
-        Frames are as `halved` makes them.
+        Sides must be multiples of 8.
         """
         images = frames.permute(0, 3, 1, 2).float() / 128 - 0.6
         fine = self.see_fine(images.contiguous(memory_format=torch.channels_last))
@@ -88,7 +88,8 @@ def packaged_eye() -> Eye:
     """The network with the weights that come with the library."""
     eye = Eye()
     eye.load_state_dict({k: v.float() for k, v in load_file(WEIGHTS).items()})
-    return eye.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    convert_conv2d_weight_memory_format(eye, torch.channels_last)
+    return eye.eval().requires_grad_(False)
 
 
 class _Block(nn.Module):
@@ -96,9 +97,9 @@ class _Block(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.body = nn.Sequential(nn.ReLU(), _conv(width, width), nn.ReLU(), _conv(width, width))
-        with torch.no_grad():
-            self.body[-1].weight.mul_(0.3)
+        last = _conv(width, width)
+        nn.init.kaiming_normal_(last.weight, a=3)
+        self.body = nn.Sequential(nn.ReLU(), _conv(width, width), nn.ReLU(), last)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
@@ -107,5 +108,5 @@ class _Block(nn.Module):
 def _conv(channels: int, width: int, stride: int = 1) -> nn.Conv2d:
     conv = nn.Conv2d(channels, width, 3, stride, 1)
     nn.init.kaiming_normal_(conv.weight)
-    nn.init.zeros_(conv.bias)
+    conv.bias = nn.Parameter(torch.zeros(width))
     return conv

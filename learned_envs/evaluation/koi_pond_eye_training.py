@@ -26,7 +26,7 @@ from learned_envs.training.rounds import Rounds, Schedule
 from sims.koi_pond import SIZE
 
 SCHEDULE = Schedule(
-    steps=4500, round_steps=125, learning_rate=2e-3, warmup=150, decay=0.6, average=0.995
+    steps=3200, round_steps=125, learning_rate=2e-3, warmup=150, decay=0.6, average=0.995
 )
 
 _BATCH = 16
@@ -49,7 +49,7 @@ def train_eye(folder: Path, *, minutes: float | None = None) -> Eye | None:
 
     def losses(number: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
         random = np.random.default_rng((1, number))
-        footage = film(random.integers(_SEEDS, size=_PONDS).tolist(), _SHOTS)
+        footage = film(random.integers(_SEEDS, size=_PONDS).tolist(), _SHOTS, crowded=True)
         while True:
             yield eye_loss(eye, *_batch(footage, random))
 

@@ -20,6 +20,9 @@ from sims.koi_pond.simulation import KoiPondSimulation
 
 _ACROSS = np.linspace(-0.8, 0.8, 5)  # of half a body's width: where it is asked what hides it
 _GAP = 6  # ticks between shots
+_CROWDING = 6  # shots after which fish are herded together anew
+_CROWD = 22.0  # pixels: standard deviation of places in a crowd
+_ELBOW = 14.0  # pixels between centres in it, at least
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -45,14 +48,15 @@ class Footage:
     rippled: np.ndarray
 
 
-def film(seeds: Sequence[int], shots: int, *, gap: int = _GAP, taps: float = 0.06) -> Footage:
-    """Films ponds of 1 to 10 fish, one a seed, half of them tapped.
+def film(seeds: Sequence[int], shots: int, *, crowded: bool = False, taps: float = 0.06) -> Footage:
+    """Films ponds of 4 to 10 fish, one a seed; every second one is tapped.
 
     Args:
         seeds: Of the ponds.
-        shots: Frames of each.
-        gap: Ticks between them.
-        taps: Probability of a tap in a tick, in every second pond.
+        shots: Frames of each, 6 ticks apart.
+        crowded: The first half of the ponds have their fish herded together again and again, since
+            fish that touch are the hardest to tell apart.
+        taps: Probability of a tap in a tick.
 
     Returns:
         `shots` frames of each pond, shot by shot.
@@ -61,19 +65,33 @@ def film(seeds: Sequence[int], shots: int, *, gap: int = _GAP, taps: float = 0.0
     simulation = KoiPondSimulation(rows, leaving=False)
     random = [np.random.default_rng(seed) for seed in seeds]
     for row, generator in enumerate(random):
-        simulation.start(row, generator, {"fish": 1 + int(generator.integers(MAX_KOI))})
-    tapped = np.arange(rows) % 2 == 1
+        simulation.start(row, generator, {"fish": int(generator.integers(4, MAX_KOI + 1))})
     taken = []
-    for _ in range(shots):
-        for _ in range(gap):
+    for shot in range(shots):
+        for row in range(rows // 2 if crowded and shot % _CROWDING == 0 else 0):
+            _herd(simulation, row, random[row])
+        for _ in range(_GAP):
             actions = np.zeros((rows, 3), np.float32)
-            for row, generator in enumerate(random):
-                place, strength = generator.random(2), generator.uniform(0.2, 1)
-                if tapped[row] and generator.random() < taps:
+            for row in range(1, rows, 2):
+                place, strength = random[row].random(2), random[row].uniform(0.2, 1)
+                if random[row].random() < taps:
                     actions[row] = *place, strength
             simulation.advance(actions, np.ones(rows, bool), random)
         taken.append(truth(simulation))
     return Footage(**{k: np.concatenate([shot[k] for shot in taken]) for k in taken[0]})
+
+
+def _herd(simulation: KoiPondSimulation, row: int, random: np.random.Generator) -> None:
+    """Puts the fish of one pond close together, heading every way."""
+    count, spread = int(simulation.shoal.present[row].sum()), _CROWD
+    middle = random.uniform(40, SIZE - 40, 2)
+    centres = np.zeros((0, 2))
+    while len(centres) < count:
+        offered = np.clip(middle + spread * random.standard_normal(2), 16, SIZE - 16)
+        if not len(centres) or np.linalg.norm(centres - offered, axis=1).min() > _ELBOW:
+            centres = np.concatenate([centres, offered[None]])
+        spread *= 1.01
+    simulation.shoal.place(row, centres, random.uniform(-np.pi, np.pi, count), random)
 
 
 def truth(simulation: KoiPondSimulation) -> dict[str, np.ndarray]:
@@ -95,7 +113,7 @@ def truth(simulation: KoiPondSimulation) -> dict[str, np.ndarray]:
         "varieties": info["varieties"],
         "shown": np.where(present, _shown(simulation), 0.0),
         "cover": np.stack(cover),
-        "rippled": simulation.height.any((1, 2)),
+        "rippled": np.any(simulation.height, axis=(1, 2)),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from learned_envs.evaluation.koi_pond_diagnostics import (
 )
 from learned_envs.evaluation.koi_pond_fates import Passages
 from learned_envs.evaluation.koi_pond_taps import DISTANCES, Flight, tap_contrast
+from learned_envs.evaluation.metrics import HorizonErrors
 from learned_envs.evaluation.results import Table
 from learned_envs.evaluation.rollouts import pieces
 from learned_envs.worlds import World
@@ -87,7 +88,7 @@ def measure_ponds(
 
 def pond_table(world: World, players: str, pair: PondPair, command: str) -> Table:
     """All diagnostics of a dream beside the real ones."""
-    rows: list[tuple[str, str, str]] = []
+    rows: list[tuple[str, ...]] = []
     for i, age in enumerate(pair.dream.ages):
         rows += _at_age(pair, i, age)
     both = pair.dream, pair.real
@@ -130,8 +131,8 @@ def pond_table(world: World, players: str, pair: PondPair, command: str) -> Tabl
     )
 
 
-def _at_age(pair: PondPair, i: int, age: int) -> list[tuple[str, str, str]]:
-    rows: list[tuple[str, str, str]] = []
+def _at_age(pair: PondPair, i: int, age: int) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
     for name, unit in (("count", ""), ("area", ""), ("motion", " px/s"), ("crispness", "")):
         values, real = getattr(pair.dream, name), getattr(pair.real, name)
         cells = (
@@ -149,9 +150,24 @@ def _at_age(pair: PondPair, i: int, age: int) -> list[tuple[str, str, str]]:
 
 
 def pond_standing(
-    world: World, model: str, psnr: float, ponds: dict[str, PondPair], command: str
+    world: World,
+    model: str,
+    share: float,
+    one_step: HorizonErrors,
+    ponds: Mapping[str, PondPair],
+    command: str,
 ) -> Table:
-    """One row: how a model stands, at a glance."""
+    """One row: how a model stands, at a glance.
+
+    Args:
+        world: What is dreamed.
+        model: Its name.
+        share: Of its whole training that it got.
+        one_step: Errors of single steps.
+        ponds: Free rollouts by the name of their players.
+        command: That measured it.
+    """
+    psnr = one_step.errors["prediction"].psnr[0]
     cells = []
     for pair in ponds.values():
         dream, real = pair.dream, pair.real
@@ -171,10 +187,10 @@ def pond_standing(
         name=f"{world.name}-0-standing",
         title=f"{world.id_suffix}: standing",
         columns=(
-            "model", "one step, PSNR dB",
+            "model", "share of its training", "one step, PSNR dB",
             *(f"{head}, {players}" for players in ponds for head in heads), "measured by",
         ),
-        rows=[(model, f"{psnr:.1f}", *cells, f"`{command}`")],
+        rows=[(model, f"{100 * share:.2g}%", f"{psnr:.1f}", *cells, f"`{command}`")],
         note="Vanished and teleported fish a fish-minute.",
     )  # fmt: skip
 

@@ -57,7 +57,9 @@ def crispness(frames: np.ndarray, cover: np.ndarray) -> np.ndarray:
         fish = cover[i] > _FULL
         if fish.any():
             detail = abs(cv2.Laplacian(frame @ _LUMINANCE, cv2.CV_32F))
-            found[i] = cv2.resize(detail, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)[fish].mean()
+            found[i] = cv2.resize(detail, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)[
+                fish
+            ].mean()
     return found
 
 

@@ -2,7 +2,9 @@
 
 A sighting goes on with the track whose expected place is nearest; a strange variety makes it seem
 `_STRANGER` pixels farther, which decides between neighbours and yet lets a fish that changes its
-coat remain the same fish. Pairs are joined from the nearest to the farthest.
+coat remain the same fish. Pairs are joined from the nearest to the farthest. At last, a track that
+ends where and about when another begins is joined with it: the reader may lose or double a fish for
+a moment where several touch.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ from learned_envs.evaluation.koi_pond_reader import Sightings
 PATIENCE = 15
 """Frames, one second: a fish unseen for longer is gone."""
 
-ESTABLISHED = 8
+ESTABLISHED = 15
 """Sightings that make a track a fish and not a flicker."""
 
 _REACH = 13.0  # pixels from the expected place after one frame: a startled fish gains 4 in one
 _REACH_LATER = 4.0  # and for each frame more that it was not seen
 _FARTHEST = 40.0
 _STRANGER = 6.0
+_JOIN, _JOIN_LATER = 20.0, 6.0  # pixels from an end to a beginning, and more for each frame between
 _SMOOTH = 0.4  # weight of the newest step in a track's velocity
 
 
@@ -96,7 +99,7 @@ class Tracker:
         """All established tracks so far, by their first frame."""
         all_tracks = [*self._closed, *(_track(open_) for open_ in self._open)]
         kept = [track for track in all_tracks if len(track.frame) >= ESTABLISHED]
-        return sorted(kept, key=lambda track: track.start)
+        return _joined(sorted(kept, key=lambda track: track.start))
 
     def _step(self, sightings: Sightings, t: int, row: int) -> None:
         gone = [track for track in self._open if self._frame - track.last > PATIENCE]
@@ -144,6 +147,45 @@ class Tracker:
                 sights.add(j)
                 pairs.append((i, j))
         return pairs
+
+
+def _joined(tracks: list[Track]) -> list[Track]:
+    """Tracks by their first frame, those that go on with each other made one."""
+    costs = []
+    for i, gone in enumerate(tracks):
+        for j, later in enumerate(tracks):
+            gap = later.start - gone.end
+            if i == j or not -PATIENCE <= gap <= PATIENCE or later.end <= gone.end:
+                continue
+            if later.start <= gone.start:
+                continue
+            place = gone.centre[min(np.searchsorted(gone.frame, later.start), len(gone.frame) - 1)]
+            away = float(np.linalg.norm(later.centre[0] - place))
+            if away <= min(_JOIN + _JOIN_LATER * max(gap, 0), _FARTHEST):
+                same = gone.coat(gone.end - PATIENCE, gone.end + 1) == later.coat(
+                    later.start, later.start + PATIENCE
+                )
+                costs.append((away + (0 if same else _STRANGER) + abs(gap), i, j))
+    next_of: dict[int, int] = {}
+    for _, i, j in sorted(costs):
+        if i not in next_of and j not in next_of.values():
+            next_of[i] = j
+    heads = [i for i in range(len(tracks)) if i not in next_of.values()]
+    return [_chain(tracks, next_of, i) for i in heads]
+
+
+def _chain(tracks: list[Track], next_of: dict[int, int], i: int) -> Track:
+    whole = tracks[i]
+    while i in next_of:
+        i = next_of[i]
+        part = tracks[i].during(whole.end + 1, tracks[i].end + 1)
+        whole = Track(
+            frame=np.concatenate([whole.frame, tracks[i].frame[part]]),
+            centre=np.concatenate([whole.centre, tracks[i].centre[part]]),
+            variety=np.concatenate([whole.variety, tracks[i].variety[part]]),
+            slot=np.concatenate([whole.slot, tracks[i].slot[part]]),
+        )
+    return whole
 
 
 def _track(track: _Open) -> Track:
