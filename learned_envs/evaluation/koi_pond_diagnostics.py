@@ -35,7 +35,7 @@ SPEED_SHARES = 0.1, 0.5, 0.9
 """Quantiles of the speed of fish in quiet water."""
 
 _WINDOW = 75  # frames up to an age whose mean stands for it
-_BEGINNING = 15  # frames whose mean a rollout is compared with: they follow from true ones
+_BEGINNING = 4  # frames whose mean a rollout is compared with: the first is a true one
 _STRIDE = 8  # frames over which a speed is measured, so that a pixel of error matters little
 _QUIET = 6 * FPS  # frames after a tap until the water is still
 
@@ -46,10 +46,10 @@ class Diagnosis:
 
     Attributes:
         ages: Frames at which the ponds were looked at.
-        count: (n, A) float64, fish over those of the pond's first second.
-        area: (n, A) float64, pixels of fish over those of the first second.
+        count: (n, A) float64, fish over those of the pond's first 4 frames.
+        area: (n, A) float64, pixels of fish over those of the first 4 frames.
         motion: (n, A) float64, mean speed of the fish, pixels a second.
-        crispness: (n, A) float64, detail of the fish over that of the first second.
+        crispness: (n, A) float64, detail of the fish over that of the first 4 frames.
         bed: (n, A) float64, PSNR in dB of the bed against that of the first frame.
         identity: By age, fish of the beginning that are still there with their coat.
         fates: Vanishings, teleports, merges, appearances.

@@ -51,7 +51,7 @@ def train_eye(folder: Path, *, minutes: float | None = None) -> Eye | None:
         random = np.random.default_rng((1, number))
         footage = film(random.integers(_SEEDS, size=_PONDS).tolist(), _SHOTS, crowded=True)
         while True:
-            yield eye_loss(eye, *_batch(footage, random))
+            yield eye_loss(eye, *batch(footage, random))
 
     eye = Eye()
     rounds = Rounds(eye, SCHEDULE, losses, folder, log=_log)
@@ -117,8 +117,11 @@ def _at(values: Tensor, where: Tensor) -> Tensor:
     return values.permute(0, 2, 3, 1)[where]
 
 
-def _batch(footage: Footage, random: np.random.Generator) -> list[Tensor]:
-    """Frames drawn from footage, turned and mirrored, in other lights, some blurred or noisy."""
+def batch(footage: Footage, random: np.random.Generator) -> list[Tensor]:
+    """What `eye_loss` takes: frames drawn from footage, turned and mirrored, in other lights.
+
+    Some are blurred or noisy, as dreams are.
+    """
     chosen = random.integers(len(footage.frames), size=_BATCH)
     frames = halved(footage.frames[chosen])
     cover = footage.cover[chosen].copy()

@@ -138,7 +138,7 @@ def kept_coats(tracks: Sequence[Track], age: int) -> Passages:
         coat = track.coat(age - _JUDGED, age + 1)
         if coat < 0:
             coat = track.coat(track.end - _JUDGED, track.end + 1)
-        kept += coat == beginner.coat(beginner.start, beginner.start + _JUDGED)
+        kept += coat == beginner.coat(beginner.start, beginner.start + _BEGINNING)
     return Passages(fish=len(first), unharmed=kept)
 
 
@@ -164,9 +164,10 @@ def passages(
     total = Passages()
     for track in tracks:
         for begin, end in _stretches(track.frame[within(track)]):
-            if end + PATIENCE >= frames or begin == track.start:
+            if end + PATIENCE >= frames:
                 continue
-            before = track.coat(begin - PATIENCE, begin)
+            since = begin if begin == track.start else begin - PATIENCE
+            before = track.coat(since, since + PATIENCE)
             after = track.coat(end + 1, end + 1 + PATIENCE)
             alive = track.end > end + PATIENCE // 2
             total += Passages(fish=1, unharmed=int(alive and before == after))

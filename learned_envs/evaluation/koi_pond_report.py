@@ -21,6 +21,7 @@ from learned_envs.evaluation.koi_pond_taps import DISTANCES, Flight, tap_contras
 from learned_envs.evaluation.metrics import HorizonErrors
 from learned_envs.evaluation.results import Table
 from learned_envs.evaluation.rollouts import pieces
+from learned_envs.evaluation.tables import share_of_training
 from learned_envs.worlds import World
 
 PIECE = 16
@@ -98,7 +99,9 @@ def pond_table(world: World, players: str, pair: PondPair, command: str) -> Tabl
         ("merges", "merged"),
         ("appearances", "appeared"),
     ):
-        rows.append((f"{what} a fish-minute", *(f"{d.fates.per_minute(name):.3f}" for d in both)))
+        rows.append(
+            (f"{what} a fish-minute", *(_number(d.fates.per_minute(name), 3) for d in both))
+        )
     for what, name in (
         ("unharmed by contact", "contacts"),
         ("out from under pads as they went in", "pads"),
@@ -179,8 +182,7 @@ def pond_standing(
             f"{dream.ages[-1]}",
             " / ".join(f"{100 * share:.0f}%" for share in near),
             _passed(dream.identity[-1]),
-            f"{dream.fates.per_minute('vanished'):.2f} / "
-            f"{dream.fates.per_minute('teleported'):.2f}",
+            " / ".join(_number(dream.fates.per_minute(n), 2) for n in ("vanished", "teleported")),
         ]
     heads = ("frame", "count / area / motion within 15%", "pattern kept", "vanished / teleported")
     return Table(
@@ -190,7 +192,7 @@ def pond_standing(
             "model", "share of its training", "one step, PSNR dB",
             *(f"{head}, {players}" for players in ponds for head in heads), "measured by",
         ),
-        rows=[(model, f"{100 * share:.2g}%", f"{psnr:.1f}", *cells, f"`{command}`")],
+        rows=[(model, share_of_training(share), f"{psnr:.1f}", *cells, f"`{command}`")],
         note="Vanished and teleported fish a fish-minute.",
     )  # fmt: skip
 

@@ -34,12 +34,13 @@ _BED_EVERY = 15  # frames
 def read_pads(frame: np.ndarray) -> np.ndarray:
     """Where pads lie in a frame (256, 256, 3) uint8: (256, 256) bool.
 
-    Pads are greener than all else; the blossoms on some are the pink and white between.
+    Pads are greener than all else, their rims olive; the blossoms on some are filled in.
     """
     red, green, blue = np.moveaxis(frame.astype(np.int16), -1, 0)
-    leaf = (green > 75) & (green > red + 25) & (2 * green > 3 * blue)
-    leaf = cv2.morphologyEx(leaf.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    return cv2.morphologyEx(leaf, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)).astype(bool)
+    leaf = (green > 80) & (green > blue + 32) & (10 * green > 9 * red)
+    leaf = cv2.morphologyEx(leaf.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    heart = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
+    return cv2.morphologyEx(leaf, cv2.MORPH_CLOSE, heart).astype(bool)
 
 
 def crispness(frames: np.ndarray, cover: np.ndarray) -> np.ndarray:
