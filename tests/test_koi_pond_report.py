@@ -14,7 +14,7 @@ from learned_envs.models.actions import PointActions
 WHAT = (
     "count", "area", "motion", "crispness", "pattern", "bed", "vanishings", "teleports", "merges",
     "appearances", "contact", "pads", "ripples", "water without taps", "fish without taps",
-    "flight from a tap", "tap against no tap",
+    "flight within 1 s", "tap against no tap",
 )  # fmt: skip
 
 

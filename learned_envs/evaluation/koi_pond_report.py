@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import gymnasium as gym
@@ -17,7 +18,7 @@ from learned_envs.evaluation.koi_pond_diagnostics import (
     share_near,
 )
 from learned_envs.evaluation.koi_pond_fates import Passages
-from learned_envs.evaluation.koi_pond_taps import DISTANCES, Flight, tap_contrast
+from learned_envs.evaluation.koi_pond_taps import DISTANCES, STRENGTHS, Flight, tap_contrast
 from learned_envs.evaluation.metrics import HorizonErrors
 from learned_envs.evaluation.results import Table
 from learned_envs.evaluation.rollouts import pieces
@@ -113,15 +114,15 @@ def pond_table(world: World, players: str, pair: PondPair, command: str) -> Tabl
     for i, (name, share) in enumerate(zip(_SPEEDS, SPEED_SHARES, strict=True)):
         what = f"{name} fish without taps ({100 * share:.0f}% quantile), px/s"
         rows.append((what, *(_number(speed[i], 1) for speed in speeds)))
+    flights = [d.flight for d in both]
     contrasts = pair.dream_contrast, pair.real_contrast
-    for what, flights in (
-        ("flight from a tap within 1 s", [d.flight for d in both]),
-        ("tap against no tap from one state", contrasts),
-    ):
-        for band in range(len(DISTANCES) - 1):
-            where = f"{DISTANCES[band]:.0f} to {DISTANCES[band + 1]:.0f} px away"
-            cells = (_number(found.by_distance[band], 1) for found in flights)
-            rows.append((f"{what}, {where}, px", *cells))
+    for i, (near, far) in enumerate(pairwise(DISTANCES)):
+        where = f"{near:.0f} to {far:.0f} px away, px"
+        for force, (low, high) in enumerate(pairwise(STRENGTHS)):
+            what = f"flight within 1 s of a tap of strength {low:g} to {high:g}, {where}"
+            rows.append((what, *(_number(found.mean[i, force], 1) for found in flights)))
+        cells = (_number(found.by_distance[i], 1) for found in contrasts)
+        rows.append((f"strongest tap against no tap from one state, {where}", *cells))
     return Table(
         name=f"{world.name}-2-pond-{players}",
         title=f"{world.id_suffix}: fish, water and bed in free rollouts, {players} players",
@@ -139,16 +140,14 @@ def _at_age(pair: PondPair, i: int, age: int) -> list[tuple[str, ...]]:
     for name, unit in (("count", ""), ("area", ""), ("motion", " px/s"), ("crispness", "")):
         values, real = getattr(pair.dream, name), getattr(pair.real, name)
         cells = (
-            f"{_number(np.nanmean(of[:, i]), 2)}{unit}, within 15%: "
-            f"{100 * share_near(of, real)[i]:.0f}%"
+            f"{_number(_mean(of[:, i]), 2)}{unit}, within 15%: {100 * share_near(of, real)[i]:.0f}%"
             for of in (values, real)
         )
         rows.append((f"frame {age}: {name}" + ("" if unit else " over the first"), *cells))
     both = pair.dream, pair.real
     rows.append((f"frame {age}: fish with their pattern", *(_passed(d.identity[i]) for d in both)))
-    beds = (d.bed[:, i][~np.isnan(d.bed[:, i])] for d in both)
-    cells = (f"{bed.mean():.1f} dB" if len(bed) else "–" for bed in beds)
-    rows.append((f"frame {age}: bed against the first", *cells))
+    beds = (_number(_mean(d.bed[:, i]), 1) for d in both)
+    rows.append((f"frame {age}: bed against the first, dB", *beds))
     return rows
 
 
@@ -199,6 +198,12 @@ def pond_standing(
 
 def _passed(passages: Passages) -> str:
     return f"{100 * passages.share:.1f}% of {passages.fish:,}" if passages.fish else "–"
+
+
+def _mean(values: np.ndarray) -> float:
+    """Of those that are numbers; nan if none is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def _number(value: float, digits: int) -> str:
