@@ -64,12 +64,6 @@ def test_real_beds_and_quiet_water_do_not_change(real):
     assert real.quiet < 0.01
 
 
-def test_real_fish_flee_the_more_the_nearer_the_tap(real):
-    pixels, fish = real.flight.pixels.sum(1), real.flight.fish.sum(1)
-    near, far = pixels[:2].sum() / fish[:2].sum(), pixels[2:].sum() / fish[2:].sum()
-    assert near > 15 > far
-
-
 def test_all_figures_are_json(real):
     figures = json.loads(json.dumps(real.to_json(), allow_nan=False))
     assert figures["ages"] == [150]
