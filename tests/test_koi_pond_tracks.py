@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from learned_envs.evaluation.koi_pond_reader import ROOM, Sightings
-from learned_envs.evaluation.koi_pond_tracks import ESTABLISHED, PATIENCE, Tracker
+from learned_envs.evaluation.koi_pond_tracker import ESTABLISHED, Tracker
+from learned_envs.evaluation.koi_pond_tracks import PATIENCE, Track, mended
 
 FRAMES = 60
 
@@ -92,3 +93,28 @@ def test_a_flicker_is_no_fish():
     places = straight((20, 60), (2, 0))
     places[ESTABLISHED - 1 :] = np.nan
     assert tracks((places, 3)) == []
+
+
+def passing(coats, other_coats):
+    """Two tracks that meet at frame 30, where each goes on as the other would have."""
+    frame = np.arange(FRAMES)
+    early = (frame < 30)[:, None]
+    one, other = straight((40, 60), (2, 0)), straight((160, 70), (-2, 0))
+    return [
+        Track(frame=frame, centre=np.where(early, a, b), variety=coat, slot=frame)
+        for a, b, coat in ((one, other, coats), (other, one, other_coats))
+    ]
+
+
+def test_tracks_that_exchange_their_coats_while_they_touch_are_exchanged_back():
+    changing = np.where(np.arange(FRAMES) < 30, 3, 5)
+    found = mended(passing(changing, 8 - changing))
+    assert [(t.coat(0, 25), t.coat(35, 60)) for t in found] == [(3, 3), (5, 5)]
+    np.testing.assert_allclose(found[0].centre[-1], straight((40, 60), (2, 0))[-1])
+
+
+def test_a_coat_that_changes_at_a_contact_stays_changed():
+    changing = np.where(np.arange(FRAMES) < 30, 3, 5)
+    found = mended(passing(changing, np.full(FRAMES, 5)))
+    assert [t.coat(40, 60) for t in found] == [5, 5]
+    assert [t.coat(0, 20) for t in found] == [3, 5]

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learned_envs.evaluation.koi_pond_tracks import PATIENCE, Track
+from learned_envs.evaluation.koi_pond_tracks import CONTACT, PATIENCE, Track, stretches
 from sims.koi_pond import FPS, SIZE
-
-CONTACT = 24.0
-"""Pixels between the centres of fish that touch: a koi is 13 pixels broad and 50 long."""
 
 RETURN = 45
 """Frames, three seconds, in which a fish that is gone may turn up elsewhere."""
@@ -20,7 +17,6 @@ _FASTEST = 150.0  # pixels a second of a koi in full flight
 _SLACK = 25.0  # pixels by which a fish may be beyond what its speed allows
 _BEGINNING = 15  # frames in which the fish that a rollout begins with are seen first
 _JUDGED = 30  # frames whose majority says which variety a fish is
-_PAUSE = 5  # frames between two passages of one fish, at least
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,7 +159,7 @@ def passages(
     """
     total = Passages()
     for track in tracks:
-        for begin, end in _stretches(track.frame[within(track)]):
+        for begin, end in stretches(track.frame[within(track)]):
             if end + PATIENCE >= frames:
                 continue
             since = begin if begin == track.start else begin - PATIENCE
@@ -172,14 +168,6 @@ def passages(
             alive = track.end > end + PATIENCE // 2
             total += Passages(fish=1, unharmed=int(alive and before == after))
     return total
-
-
-def _stretches(frames: np.ndarray) -> list[tuple[int, int]]:
-    """First and last frame of each stretch of frames (k,) with no more than a pause between."""
-    if not len(frames):
-        return []
-    parts = np.split(frames, np.flatnonzero(np.diff(frames) > _PAUSE) + 1)
-    return [(int(part[0]), int(part[-1])) for part in parts]
 
 
 def under(pads: np.ndarray, centres: np.ndarray) -> np.ndarray:

@@ -1,33 +1,28 @@
-"""Fish over time: sightings in consecutive frames joined to tracks.
+"""Tracks of fish, and how they are mended once all sightings are joined.
 
-A sighting goes on with the track whose expected place is nearest; a strange variety makes it seem
-`_STRANGER` pixels farther, which decides between neighbours and yet lets a fish that changes its
-coat remain the same fish. Pairs are joined from the nearest to the farthest. At last, a track that
-ends where and about when another begins is joined with it: the reader may lose or double a fish for
-a moment where several touch.
+The reader may lose or double a fish for a moment where several touch. So a track that ends where
+and about when another begins is joined with it, and two that exchange their coats while they touch
+exchange what follows too: that is what fish look like that pass each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-
-from learned_envs.evaluation.koi_pond_reader import Sightings
 
 PATIENCE = 15
 """Frames, one second: a fish unseen for longer is gone."""
 
-ESTABLISHED = 15
-"""Sightings that make a track a fish and not a flicker."""
+CONTACT = 24.0
+"""Pixels between the centres of fish that touch: a koi is 13 pixels broad and 50 long."""
 
-_REACH = 13.0  # pixels from the expected place after one frame: a startled fish gains 4 in one
-_REACH_LATER = 4.0  # and for each frame more that it was not seen
-_FARTHEST = 40.0
-_STRANGER = 6.0
 _JOIN, _JOIN_LATER = 20.0, 6.0  # pixels from an end to a beginning, and more for each frame between
-_SMOOTH = 0.4  # weight of the newest step in a track's velocity
+_FARTHEST = 40.0
+_STRANGER = 15.0  # pixels that a strange variety counts for
+_JUDGED = 20  # frames before and after a contact that say which variety a fish is
+_PAUSE = 5  # frames between two stretches, at least
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -67,86 +62,51 @@ class Track:
         return int(np.bincount(seen).argmax()) if len(seen) else -1
 
 
-@dataclass(slots=True, eq=False)
-class _Open:
-    """A track that may go on."""
-
-    place: np.ndarray
-    velocity: np.ndarray
-    variety: np.ndarray  # (10,), how often it was taken for each, lately
-    seen: list[tuple[int, np.ndarray, int, int]] = field(default_factory=list)
-
-    @property
-    def last(self) -> int:
-        return self.seen[-1][0]
+def stretches(frames: np.ndarray) -> list[tuple[int, int]]:
+    """First and last frame of each stretch of frames (k,) with no more than a pause between."""
+    if not len(frames):
+        return []
+    parts = np.split(frames, np.flatnonzero(np.diff(frames) > _PAUSE) + 1)
+    return [(int(part[0]), int(part[-1])) for part in parts]
 
 
-class Tracker:
-    """Follows the fish of one pond through consecutive pieces of its frames."""
+def mended(tracks: Sequence[Track]) -> list[Track]:
+    """Tracks by their first frame, joined and exchanged where that explains them better."""
+    whole = _joined(sorted(tracks, key=lambda track: track.start))
+    for i in range(len(whole)):
+        for j in range(i):
+            for begin, end in stretches(_close(whole[i], whole[j])):
+                whole[i], whole[j] = _exchanged(whole[i], whole[j], begin, end)
+    return whole
 
-    def __init__(self) -> None:
-        self._frame = 0
-        self._open: list[_Open] = []
-        self._closed: list[Track] = []
 
-    def watch(self, sightings: Sightings, row: int) -> None:
-        """Goes on with the sightings of pond `row`."""
-        for t in range(len(sightings.centre)):
-            self._step(sightings, t, row)
-            self._frame += 1
+def _close(one: Track, other: Track) -> np.ndarray:
+    """Frames in which two fish touch."""
+    frames, mine, theirs = np.intersect1d(one.frame, other.frame, return_indices=True)
+    return frames[np.linalg.norm(one.centre[mine] - other.centre[theirs], axis=1) < CONTACT]
 
-    def tracks(self) -> list[Track]:
-        """All established tracks so far, by their first frame."""
-        all_tracks = [*self._closed, *(_track(open_) for open_ in self._open)]
-        kept = [track for track in all_tracks if len(track.frame) >= ESTABLISHED]
-        return _joined(sorted(kept, key=lambda track: track.start))
 
-    def _step(self, sightings: Sightings, t: int, row: int) -> None:
-        gone = [track for track in self._open if self._frame - track.last > PATIENCE]
-        if gone:
-            self._closed += [_track(track) for track in gone]
-            self._open = [track for track in self._open if self._frame - track.last <= PATIENCE]
-        fish = np.flatnonzero(sightings.variety[t, row] >= 0)
-        centres, varieties = sightings.centre[t, row, fish], sightings.variety[t, row, fish]
-        owner: list[_Open | None] = [None] * len(fish)
-        for i, j in self._pairs(centres, varieties):
-            owner[j] = self._open[i]
-        for j, now in enumerate(fish.tolist()):
-            track = owner[j]
-            if track is None:
-                track = _Open(centres[j], np.zeros(2), np.zeros(10))
-                self._open.append(track)
-            else:
-                gap = self._frame - track.last
-                step = (centres[j] - track.place) / gap
-                track.velocity = track.velocity + _SMOOTH * (step - track.velocity)
-                track.place = centres[j]
-            track.variety *= 0.9
-            track.variety[varieties[j]] += 0.1
-            track.seen.append((self._frame, centres[j], int(varieties[j]), now))
+def _exchanged(one: Track, other: Track, begin: int, end: int) -> tuple[Track, Track]:
+    """Both tracks, exchanged from the middle of a contact on if their coats are."""
+    before, after = (
+        [track.coat(*span) for track in (one, other)]
+        for span in ((begin - _JUDGED, begin), (end + 1, end + 1 + _JUDGED))
+    )
+    if before != after[::-1] or before == after or min(before) < 0:
+        return one, other
+    middle = (begin + end) // 2
+    return _spliced(one, other, middle), _spliced(other, one, middle)
 
-    def _pairs(self, centres: np.ndarray, varieties: np.ndarray) -> Sequence[tuple[int, int]]:
-        """Tracks and sightings that belong together, the nearest first."""
-        if not self._open or not len(centres):
-            return ()
-        gap = np.array([self._frame - track.last for track in self._open])
-        ahead = np.minimum(gap, 3)[:, None] * np.array([track.velocity for track in self._open])
-        expected = np.array([track.place for track in self._open]) + ahead
-        away = np.linalg.norm(expected[:, None] - centres, axis=-1)
-        reach = np.minimum(_REACH + _REACH_LATER * (gap - 1), _FARTHEST)
-        known = np.array([track.variety / track.variety.sum() for track in self._open])
-        cost = away + _STRANGER * (1 - known[:, varieties])
-        cost[away > reach[:, None]] = np.inf
-        pairs, tracks, sights = [], set(), set()
-        for flat in np.argsort(cost, axis=None):
-            i, j = divmod(int(flat), len(centres))
-            if not np.isfinite(cost[i, j]):
-                break
-            if i not in tracks and j not in sights:
-                tracks.add(i)
-                sights.add(j)
-                pairs.append((i, j))
-        return pairs
+
+def _spliced(one: Track, other: Track, frame: int) -> Track:
+    """The first track up to a frame, and the other after it."""
+    first, then = one.during(0, frame + 1), other.during(frame + 1, other.end + 1)
+    return Track(
+        frame=np.concatenate([one.frame[first], other.frame[then]]),
+        centre=np.concatenate([one.centre[first], other.centre[then]]),
+        variety=np.concatenate([one.variety[first], other.variety[then]]),
+        slot=np.concatenate([one.slot[first], other.slot[then]]),
+    )
 
 
 def _joined(tracks: list[Track]) -> list[Track]:
@@ -178,16 +138,5 @@ def _chain(tracks: list[Track], next_of: dict[int, int], i: int) -> Track:
     whole = tracks[i]
     while i in next_of:
         i = next_of[i]
-        part = tracks[i].during(whole.end + 1, tracks[i].end + 1)
-        whole = Track(
-            frame=np.concatenate([whole.frame, tracks[i].frame[part]]),
-            centre=np.concatenate([whole.centre, tracks[i].centre[part]]),
-            variety=np.concatenate([whole.variety, tracks[i].variety[part]]),
-            slot=np.concatenate([whole.slot, tracks[i].slot[part]]),
-        )
+        whole = _spliced(whole, tracks[i], whole.end)
     return whole
-
-
-def _track(track: _Open) -> Track:
-    frame, centre, variety, slot = map(np.array, zip(*track.seen, strict=True))
-    return Track(frame=frame, centre=centre, variety=variety, slot=slot)
