@@ -69,5 +69,5 @@ def test_real_ponds_are_found_faultless_beside_a_dream_of_noise(measured):
     pond = figures["pond_careful"]
     assert pond["real"]["identity"][0]["fish"] == pond["real"]["identity"][0]["unharmed"] > 5
     assert pond["real"]["motion"][0][0] > 10
-    assert pond["dream"]["motion"][0][0] == 0
+    assert pond["dream"]["motion"][0][0] < 0.5 * pond["real"]["motion"][0][0]
     assert any(sum(row) for row in pond["real"]["contrast"]["fish"])
