@@ -21,8 +21,8 @@ ESTABLISHED = 15
 _REACH = 13.0  # pixels from the expected place after one frame: a startled fish gains 4 in one
 _REACH_LATER = 4.0  # and for each frame more that it was not seen
 _FARTHEST = 40.0
-_STRANGER = 15.0
-_MEMORY = 0.95  # share of what is known of a variety that the next frame leaves
+_STRANGER = 6.0
+_MEMORY = 0.9  # share of what is known of a variety that the next frame leaves
 _SMOOTH = 0.4  # weight of the newest step in a track's velocity
 
 

@@ -20,7 +20,8 @@ CONTACT = 24.0
 
 _JOIN, _JOIN_LATER = 20.0, 6.0  # pixels from an end to a beginning, and more for each frame between
 _FARTHEST = 40.0
-_STRANGER = 15.0  # pixels that a strange variety counts for
+_OVERLAP = 30  # frames that a fish may be doubled
+_STRANGER = 6.0  # pixels that a strange variety counts for
 _JUDGED = 20  # frames before and after a contact that say which variety a fish is
 _PAUSE = 5  # frames between two stretches, at least
 
@@ -115,12 +116,11 @@ def _joined(tracks: list[Track]) -> list[Track]:
     for i, gone in enumerate(tracks):
         for j, later in enumerate(tracks):
             gap = later.start - gone.end
-            if i == j or not -PATIENCE <= gap <= PATIENCE or later.end <= gone.end:
+            if i == j or not -_OVERLAP <= gap <= PATIENCE or later.end <= gone.end:
                 continue
             if later.start <= gone.start:
                 continue
-            place = gone.centre[min(np.searchsorted(gone.frame, later.start), len(gone.frame) - 1)]
-            away = float(np.linalg.norm(later.centre[0] - place))
+            away = min(_apart(gone, later, later.start), _apart(gone, later, gone.end))
             if away <= min(_JOIN + _JOIN_LATER * max(gap, 0), _FARTHEST):
                 same = gone.coat(gone.end - PATIENCE, gone.end + 1) == later.coat(
                     later.start, later.start + PATIENCE
@@ -132,6 +132,12 @@ def _joined(tracks: list[Track]) -> list[Track]:
             next_of[i] = j
     heads = [i for i in range(len(tracks)) if i not in next_of.values()]
     return [_chain(tracks, next_of, i) for i in heads]
+
+
+def _apart(one: Track, other: Track, frame: int) -> float:
+    """Pixels between two fish in a frame, or where each was seen next or last."""
+    at = [t.centre[min(np.searchsorted(t.frame, frame), len(t.frame) - 1)] for t in (one, other)]
+    return float(np.linalg.norm(at[0] - at[1]))
 
 
 def _chain(tracks: list[Track], next_of: dict[int, int], i: int) -> Track:
