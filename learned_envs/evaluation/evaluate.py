@@ -1,4 +1,7 @@
-"""The standing of a dream on held-out play: error per horizon, laws, event rates, policies."""
+"""The standing of a dream on held-out play: error per horizon, laws, event rates, policies.
+
+A world without laws, the koi pond, has diagnostics of its own in their place.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ import gymnasium as gym
 import numpy as np
 
 from learned_envs.dream.weights import packaged, resolve
-from learned_envs.evaluation import make_referee
+from learned_envs.evaluation import has_laws, make_referee
 from learned_envs.evaluation.card import write_measured
 from learned_envs.evaluation.judging import LawPair, judge
+from learned_envs.evaluation.koi_pond_report import measure_ponds, pond_standing, pond_table
 from learned_envs.evaluation.metrics import HorizonErrors, errors_by_horizon
 from learned_envs.evaluation.policies import compare_policies
 from learned_envs.evaluation.results import as_markdown, record_row, record_table
@@ -74,16 +78,28 @@ def evaluate(
     if rollouts:
         one_step, horizons = measure_errors(world, loaded.model, seed, rows)
         figures["one_step"], figures["horizons"] = one_step.to_json(), horizons.to_json()
-        careful, mixed = [_careful(world)] * (rollouts // 2), mixed_players(world, rollouts // 2)
-        judged = {
-            "careful": measure_laws(world, weights, careful, steps, seed),
-            "mixed": measure_laws(world, weights, mixed, steps, seed + 1000),
+        players = {
+            "careful": ([_careful(world)] * (rollouts // 2), seed),
+            "mixed": (mixed_players(world, rollouts // 2), seed + 1000),
         }
-        figures |= {f"laws_{players}": _law_figures(pair) for players, pair in judged.items()}
-        name, share = _training(loaded)
-        standing = standing_table(world, name, share, one_step, judged, command)
         tables.append(error_table(world, one_step, horizons, command))
-        tables += [law_table(world, players, pair, command) for players, pair in judged.items()]
+        name, share = _training(loaded)
+        if has_laws(world.name):
+            judged = {
+                who: measure_laws(world, weights, names, steps, first)
+                for who, (names, first) in players.items()
+            }
+            figures |= {f"laws_{who}": _law_figures(pair) for who, pair in judged.items()}
+            standing = standing_table(world, name, share, one_step, judged, command)
+            tables += [law_table(world, who, pair, command) for who, pair in judged.items()]
+        else:
+            ponds = {
+                who: measure_ponds(world, weights, names, steps, first)
+                for who, (names, first) in players.items()
+            }
+            figures |= {f"pond_{who}": pair.to_json() for who, pair in ponds.items()}
+            standing = pond_standing(world, name, share, one_step, ponds, command)
+            tables += [pond_table(world, who, pair, command) for who, pair in ponds.items()]
         print(as_markdown(standing))
         if docs is not None:
             record_row(docs, standing)

@@ -49,6 +49,7 @@ def standing_table(
     }
     steepest = max(declines, key=lambda name: declines[name])
     cells = [
+        share_of_training(share),
         f"{error.psnr[0]:.1f}",
         f"{error.changing_psnr[0]:.1f}",
         *(_worst(pair) for pair in laws.values()),
@@ -65,7 +66,7 @@ def standing_table(
             *(f"law kept least, {players}" for players in laws),
             "event rate furthest from real", "largest decline with age", "rollouts", "measured by",
         ),
-        rows=[[model, *(_greyed(cell) if share < 1 else cell for cell in [_share(share), *cells])]],
+        rows=[[model, *(_greyed(cell) if share < 1 else cell for cell in cells)]],
         note="Grey: a model that got only a share of its whole training. Decline: from the first "
         "to the last 200 steps.",
     )  # fmt: skip
@@ -83,7 +84,8 @@ def _worst(pair: LawPair) -> str:
     return f"{_percent(report.held(law))} ({law})"
 
 
-def _share(share: float) -> str:
+def share_of_training(share: float) -> str:
+    """The share of its whole training that a model got, in words."""
     return "whole" if share >= 1 else f"{100 * share:.2g}%"
 
 
