@@ -8,8 +8,8 @@ from gymnasium.vector import VectorWrapper
 from tiny_ponds import rollout
 
 from learned_envs import worlds
-from learned_envs.evaluation.koi_pond_diagnostics import diagnose, share_near
-from learned_envs.evaluation.koi_pond_taps import Flight, tap_contrast, tap_point
+from learned_envs.evaluation.koi_pond.diagnostics import diagnose, share_near
+from learned_envs.evaluation.koi_pond.taps import Flight, tap_contrast, tap_point
 from learned_envs.evaluation.rollouts import pieces
 
 WORLD = worlds.get("koi_pond")

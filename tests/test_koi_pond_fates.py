@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from learned_envs.evaluation.koi_pond_fates import (
+from learned_envs.evaluation.koi_pond.fates import (
     Passages,
     fates,
     kept_coats,
@@ -11,7 +11,7 @@ from learned_envs.evaluation.koi_pond_fates import (
     touching,
     under,
 )
-from learned_envs.evaluation.koi_pond_tracks import Track
+from learned_envs.evaluation.koi_pond.tracks import Track
 
 FRAMES = 300
 OPEN = np.zeros((256, 256), bool)

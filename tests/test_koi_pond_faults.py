@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tiny_ponds as ponds
 
-from learned_envs.evaluation.koi_pond_diagnostics import Diagnosis, diagnosed
-from learned_envs.evaluation.koi_pond_watch import watch
+from learned_envs.evaluation.koi_pond.diagnostics import Diagnosis, diagnosed
+from learned_envs.evaluation.koi_pond.watch import watch
 
 BEGIN, STEPS = 20, 80
 FAULTS = {

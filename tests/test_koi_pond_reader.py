@@ -7,10 +7,10 @@ import pytest
 import torch
 from tiny_ponds import SEED
 
-from learned_envs.evaluation.koi_pond_eye import WEIGHTS, Eye, packaged_eye
-from learned_envs.evaluation.koi_pond_eye_training import batch, eye_loss
-from learned_envs.evaluation.koi_pond_footage import Footage, film
-from learned_envs.evaluation.koi_pond_reader import read
+from learned_envs.evaluation.koi_pond.eye import WEIGHTS, Eye, packaged_eye
+from learned_envs.evaluation.koi_pond.eye_training import batch, eye_loss
+from learned_envs.evaluation.koi_pond.footage import Footage, film
+from learned_envs.evaluation.koi_pond.reader import read
 from sims.koi_pond.picture import compose
 from sims.koi_pond.simulation import KoiPondSimulation
 

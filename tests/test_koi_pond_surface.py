@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tiny_ponds as ponds
 
-from learned_envs.evaluation.koi_pond_footage import film, truth
-from learned_envs.evaluation.koi_pond_surface import (
+from learned_envs.evaluation.koi_pond.footage import film, truth
+from learned_envs.evaluation.koi_pond.surface import (
     BED_WINDOW,
     PSNR_CAP,
     STIRRED,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from learned_envs.evaluation.koi_pond_reader import ROOM, Sightings
-from learned_envs.evaluation.koi_pond_tracker import ESTABLISHED, Tracker
-from learned_envs.evaluation.koi_pond_tracks import PATIENCE, Track, mended
+from learned_envs.evaluation.koi_pond.reader import ROOM, Sightings
+from learned_envs.evaluation.koi_pond.tracker import ESTABLISHED, Tracker
+from learned_envs.evaluation.koi_pond.tracks import PATIENCE, Track, mended
 
 FRAMES = 60
 

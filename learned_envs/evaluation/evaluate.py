@@ -18,7 +18,7 @@ from learned_envs.dream.weights import packaged, resolve
 from learned_envs.evaluation import has_laws, make_referee
 from learned_envs.evaluation.card import write_measured
 from learned_envs.evaluation.judging import LawPair, judge
-from learned_envs.evaluation.koi_pond_report import measure_ponds, pond_standing, pond_table
+from learned_envs.evaluation.koi_pond.report import measure_ponds, pond_standing, pond_table
 from learned_envs.evaluation.metrics import HorizonErrors, errors_by_horizon
 from learned_envs.evaluation.policies import compare_policies
 from learned_envs.evaluation.results import as_markdown, record_row, record_table

@@ -1,7 +1,7 @@
 """A small network that sees koi: where each one is, which way it swims, of which variety it is.
 
 It looks at the pond at half its resolution and answers for every fourth pixel, across and down. Its
-weights lie beside this file; `koi_pond_eye_training` says how they were trained.
+weights lie beside this file; `eye_training` says how they were trained.
 """
 
 from __future__ import annotations

@@ -11,14 +11,14 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from learned_envs.evaluation.koi_pond_diagnostics import (
+from learned_envs.evaluation.koi_pond.diagnostics import (
     SPEED_SHARES,
     Diagnosis,
     diagnose,
     share_near,
 )
-from learned_envs.evaluation.koi_pond_fates import Passages
-from learned_envs.evaluation.koi_pond_taps import DISTANCES, STRENGTHS, Flight, tap_contrast
+from learned_envs.evaluation.koi_pond.fates import Passages
+from learned_envs.evaluation.koi_pond.taps import DISTANCES, STRENGTHS, Flight, tap_contrast
 from learned_envs.evaluation.metrics import HorizonErrors
 from learned_envs.evaluation.results import Table
 from learned_envs.evaluation.rollouts import pieces

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learned_envs.evaluation.koi_pond_eye import CELL
-from learned_envs.evaluation.koi_pond_reader import Sightings, read
-from learned_envs.evaluation.koi_pond_surface import Surface, crispness
-from learned_envs.evaluation.koi_pond_tracker import Tracker
-from learned_envs.evaluation.koi_pond_tracks import Track
+from learned_envs.evaluation.koi_pond.eye import CELL
+from learned_envs.evaluation.koi_pond.reader import Sightings, read
+from learned_envs.evaluation.koi_pond.surface import Surface, crispness
+from learned_envs.evaluation.koi_pond.tracker import Tracker
+from learned_envs.evaluation.koi_pond.tracks import Track
 from learned_envs.evaluation.rollouts import Rollout
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from learned_envs.evaluation.koi_pond_eye import CELL
+from learned_envs.evaluation.koi_pond.eye import CELL
 from sims.koi_pond import MAX_KOI, SIZE
 from sims.koi_pond.bodies import BORDER
 from sims.koi_pond.picture import compose

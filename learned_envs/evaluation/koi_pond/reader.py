@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from learned_envs.evaluation.koi_pond_eye import CELL, packaged_eye
+from learned_envs.evaluation.koi_pond.eye import CELL, packaged_eye
 
 ROOM = 16
 """Fish that a frame has room for: a pond has at most 10, a dream may invent some."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from learned_envs.evaluation.koi_pond_fates import (
+from learned_envs.evaluation.koi_pond.fates import (
     Fates,
     Passages,
     fates,
@@ -21,10 +21,10 @@ from learned_envs.evaluation.koi_pond_fates import (
     touching,
     under,
 )
-from learned_envs.evaluation.koi_pond_surface import BED_WINDOW
-from learned_envs.evaluation.koi_pond_taps import Flight, flight
-from learned_envs.evaluation.koi_pond_tracks import Track
-from learned_envs.evaluation.koi_pond_watch import Pond, watch
+from learned_envs.evaluation.koi_pond.surface import BED_WINDOW
+from learned_envs.evaluation.koi_pond.taps import Flight, flight
+from learned_envs.evaluation.koi_pond.tracks import Track
+from learned_envs.evaluation.koi_pond.watch import Pond, watch
 from learned_envs.evaluation.rollouts import Rollout
 from sims.koi_pond import FPS, TAP_THRESHOLD
 

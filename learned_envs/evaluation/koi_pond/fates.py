@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from learned_envs.evaluation.koi_pond_tracks import CONTACT, PATIENCE, Track, stretches
+from learned_envs.evaluation.koi_pond.tracks import CONTACT, PATIENCE, Track, stretches
 from sims.koi_pond import FPS, SIZE
 
 RETURN = 45

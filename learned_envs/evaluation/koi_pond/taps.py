@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from learned_envs.evaluation.koi_pond_reader import Sightings, read
-from learned_envs.evaluation.koi_pond_tracker import Tracker
-from learned_envs.evaluation.koi_pond_tracks import Track
+from learned_envs.evaluation.koi_pond.reader import Sightings, read
+from learned_envs.evaluation.koi_pond.tracker import Tracker
+from learned_envs.evaluation.koi_pond.tracks import Track
 from sims.koi_pond import FPS, SIZE, TAP_THRESHOLD
 
 DISTANCES = (0.0, 30.0, 60.0, 90.0, 130.0)

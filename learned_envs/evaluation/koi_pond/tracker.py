@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from learned_envs.evaluation.koi_pond_reader import Sightings
-from learned_envs.evaluation.koi_pond_tracks import PATIENCE, Track, mended
+from learned_envs.evaluation.koi_pond.reader import Sightings
+from learned_envs.evaluation.koi_pond.tracks import PATIENCE, Track, mended
 
 ESTABLISHED = 15
 """Sightings that make a track a fish and not a flicker."""

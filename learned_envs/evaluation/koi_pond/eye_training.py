@@ -1,8 +1,8 @@
 """Trains the network that sees koi, on footage of the simulator: some half hour on one core.
 
-    python -m learned_envs.evaluation.koi_pond_eye_training runs/koi_pond_eye
+    python -m learned_envs.evaluation.koi_pond.eye_training runs/koi_pond_eye
 
-Run again, it goes on where it stopped; at its end it writes the weights beside `koi_pond_eye.py`.
+Run again, it goes on where it stopped; at its end it writes the weights beside `eye.py`.
 The loss of the centres is that of CenterNet (Zhou et al. 2019, arXiv:1904.07850).
 """
 
@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learned_envs.disk import replace_file
-from learned_envs.evaluation.koi_pond_eye import CELL, WEIGHTS, Eye, Sight
-from learned_envs.evaluation.koi_pond_footage import Footage, film
-from learned_envs.evaluation.koi_pond_reader import halved
+from learned_envs.evaluation.koi_pond.eye import CELL, WEIGHTS, Eye, Sight
+from learned_envs.evaluation.koi_pond.footage import Footage, film
+from learned_envs.evaluation.koi_pond.reader import halved
 from learned_envs.training.rounds import Rounds, Schedule
 from sims.koi_pond import SIZE
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from learned_envs.evaluation.koi_pond_eye import CELL
-from learned_envs.evaluation.koi_pond_reader import halved
+from learned_envs.evaluation.koi_pond.eye import CELL
+from learned_envs.evaluation.koi_pond.reader import halved
 from sims.koi_pond import SIZE
 
 STIRRED = 1.0
