@@ -85,9 +85,8 @@ def train_preset(
         OSError: If the disk is full; what was reached is kept.
     """
     if preset not in world.presets:
-        raise ValueError(
-            f"{world.name} has no preset {preset!r}; it has {', '.join(world.presets)}"
-        )
+        known = ", ".join(world.presets) or "none yet"
+        raise ValueError(f"{world.name} has no preset {preset!r}; it has {known}")
     config, recipe = world.presets[preset](), world.recipes[preset]()
     changes = {"steps": steps, "batch": batch}
     recipe = dataclasses.replace(recipe, **{k: v for k, v in changes.items() if v is not None})

@@ -53,9 +53,6 @@ def assert_rows_equal_games(batch: BreakoutVectorEnv, games: list[BreakoutEnv]) 
             assert np.array_equal(state[name][row], alone[name]), (row, name)
 
 
-# --- equal to single games -----------------------------------------------------------------------
-
-
 @settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 2**31), picks=st.integers(0, 2**31))
 def test_a_batch_equals_single_games_state_by_state_through_autoreset(seed, picks):
@@ -135,9 +132,6 @@ def test_spaces_and_metadata_are_those_of_gymnasiums_own_batch(mode):
 def test_the_autoreset_mode_is_not_written_into_the_class():
     BreakoutVectorEnv(1, autoreset_mode=AutoresetMode.SAME_STEP)
     assert "autoreset_mode" not in BreakoutVectorEnv.metadata
-
-
-# --- ends and resets -----------------------------------------------------------------------------
 
 
 def test_next_step_shows_the_last_frame_and_begins_anew_with_the_step_after():
@@ -254,9 +248,6 @@ def test_options_for_all_rows_are_overridden_by_those_of_one():
     assert batch.get_state()["lives"].tolist() == [2, 2]
 
 
-# --- memory and state ----------------------------------------------------------------------------
-
-
 def test_every_call_returns_observations_of_their_own():
     batch = BreakoutVectorEnv(2, max_episode_steps=2, autoreset_mode=AutoresetMode.SAME_STEP)
     frames = [batch.reset(seed=0)[0]]
@@ -304,9 +295,6 @@ def test_render_gives_one_frame_a_row():
     frames, _ = batch.reset(seed=0)
     assert np.array_equal(batch.render(), frames)
     assert BreakoutVectorEnv(2).render() is None
-
-
-# --- what it refuses -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

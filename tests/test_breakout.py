@@ -37,9 +37,6 @@ def play(env: BreakoutEnv, actions: list[int]) -> list[np.ndarray]:
     return frames
 
 
-# --- Gymnasium's contract ------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("antialias", [True, False])
 def test_gymnasiums_checker_finds_nothing(antialias):
     check_env(BreakoutEnv(render_mode="rgb_array", antialias=antialias), skip_render_check=True)
@@ -85,9 +82,6 @@ def test_a_pickled_game_goes_on_as_the_original_does():
     play(env, actions(3))
     copy = pickle.loads(pickle.dumps(env))
     assert np.array_equal(play(env, actions(60)), play(copy, actions(60)))
-
-
-# --- rules ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("action", "moved"), [(NOOP, 0), (LEFT, -2.4), (RIGHT, 2.4)])
@@ -278,9 +272,6 @@ def test_a_random_game_keeps_its_bounds(seed):
             return
 
 
-# --- state ---------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("seed", range(6))
 def test_a_branch_repeats_the_future_with_its_new_ball(seed):
     env = game(seed=seed, ball=(50, 60), velocity=(0.3, 0.92), paddle=10)
@@ -313,9 +304,6 @@ def test_the_state_of_a_finished_game_is_finished():
     other.set_state(env.get_state())
     with pytest.raises(gym.error.ResetNeeded):
         other.step(NOOP)
-
-
-# --- what it refuses -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

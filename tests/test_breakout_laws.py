@@ -34,9 +34,6 @@ def judged(behaviour: str, rows: int, steps: int):
     return judge(pieces(env, play, steps, 11, options), BreakoutReferee())
 
 
-# --- true games ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("behaviour", WORLD.behaviours)
 def test_true_games_keep_every_law(behaviour):
     report = judged(behaviour, rows=8, steps=400).report
@@ -78,9 +75,6 @@ def test_verdicts_do_not_depend_on_how_a_rollout_is_cut():
     whole, cut = report(300), report(17)
     assert whole.report.to_json() == cut.report.to_json()
     assert whole.events == cut.events
-
-
-# --- planted faults ------------------------------------------------------------------------------
 
 
 @dataclass

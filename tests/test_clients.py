@@ -34,9 +34,6 @@ def env(world):
         yield env
 
 
-# --- Gymnasium -----------------------------------------------------------------------------------
-
-
 def test_frames_are_stacked(env):
     stacked = wrappers.FrameStackObservation(env, 4)
     before = stacked.reset(seed=0)[0]
@@ -97,9 +94,6 @@ def test_a_person_plays_in_gymnasiums_window(env):
 
     play(env, keys_to_action={"a": 1, "d": 2}, noop=0, fps=1000, callback=leave_after_three)
     assert seen == [0, 0, 0]
-
-
-# --- Stable-Baselines3 ---------------------------------------------------------------------------
 
 
 def sb3_batch(world, count, **options):
@@ -229,9 +223,6 @@ def test_without_stable_baselines_the_adapter_names_the_extra():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert 'pip install "learned-envs[rl]"' in run.stderr
-
-
-# --- TorchRL -------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(find_spec("torchrl") is None, reason="torchrl is not installed")

@@ -73,9 +73,6 @@ def test_a_batch_of_more_is_refused(tmp_path):
         compare_envs(WORLD, real, dream, steps=3, out=tmp_path)
 
 
-# --- the film ------------------------------------------------------------------------------------
-
-
 def shown(path) -> tuple[list[np.ndarray], list[int]]:
     frames, delays = [], []
     with Image.open(path) as film:

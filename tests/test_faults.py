@@ -51,9 +51,6 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-# --- kills ---------------------------------------------------------------------------------------
-
-
 def pack(folder: Path, swap: bool) -> None:
     if not swap:
         disk._swapped = lambda one, other: False
@@ -122,9 +119,6 @@ def test_a_preset_killed_before_every_file_operation_packs_the_same_bytes(tmp_pa
         assert (killed / name).read_bytes() == (straight / name).read_bytes()
 
 
-# --- full disks ----------------------------------------------------------------------------------
-
-
 def test_a_training_on_a_full_disk_keeps_its_last_round_and_goes_on_from_it(tmp_path, unbroken):
     with (
         full_disk(after=1),
@@ -173,9 +167,6 @@ def test_other_errors_of_a_disk_are_left_as_they_are(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError):
         save_tiny(tmp_path / "file" / "w")
-
-
-# --- damaged progress ----------------------------------------------------------------------------
 
 
 def assert_refused(folder: Path, content: bytes) -> None:

@@ -95,9 +95,6 @@ def test_share_near_counts_ponds_near_the_mean_of_real_ones():
     assert share_near(np.array([[11.4], [8.6], [11.6], [2.0]]), real) == [0.5]
 
 
-# --- taps ----------------------------------------------------------------------------------------
-
-
 class Deaf(VectorWrapper):
     """Ponds in which taps do nothing."""
 

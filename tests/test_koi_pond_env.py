@@ -36,9 +36,6 @@ def play(env: KoiPondEnv, taps: np.ndarray) -> list[np.ndarray]:
     return [env.step(tap)[0] for tap in taps]
 
 
-# --- Gymnasium's contract ------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("settings", [{}, {"food": True}, {"leaving": True}])
 def test_gymnasiums_checker_finds_nothing(settings):
     check_env(KoiPondEnv(render_mode="rgb_array", **settings), skip_render_check=True)
@@ -83,9 +80,6 @@ def test_render_returns_the_observation_in_rgb_array_mode_only():
 def test_an_episode_never_ends():
     env = pond(fish=6)
     assert not any(any(env.step(tap)[2:4]) for tap in actions(20))
-
-
-# --- reward and starts ---------------------------------------------------------------------------
 
 
 def test_the_reward_is_the_share_of_koi_inside_the_ring():
@@ -150,9 +144,6 @@ def test_what_info_holds_is_the_callers_own():
     assert env.step(IDLE)[4]["positions"][0].all()
 
 
-# --- state ---------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("food", [False, True])
 def test_a_branch_repeats_the_future_to_the_byte(food):
     env, components = pond(food=food), 4 if food else 3
@@ -178,9 +169,6 @@ def test_a_pickled_pond_goes_on_as_the_original_does():
     play(env, actions(5))
     copy = pickle.loads(pickle.dumps(env))
     assert np.array_equal(play(env, actions(5, 1)), play(copy, actions(5, 1)))
-
-
-# --- batches -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("settings", [{}, {"food": True, "leaving": True}])
@@ -224,9 +212,6 @@ def test_actions_outside_the_space_are_refused_by_a_batch():
     batch.reset(seed=0)
     with pytest.raises(gym.error.InvalidAction, match="from 0 to 1"):
         batch.step(np.full((2, 3), 1.5, np.float32))
-
-
-# --- what it refuses -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,6 @@ FRAME = slice(bodies.BORDER, bodies.BORDER + 256)
 IDLE = np.zeros(3, np.float32)
 
 
-# --- water ---------------------------------------------------------------------------------------
-
-
 def rippled(ticks: int, strength: float = 1.0) -> np.ndarray:
     """The surface some ticks after a tap in the middle."""
     height = np.zeros((128, 128), np.float32)
@@ -83,9 +80,6 @@ def test_a_calm_bed_does_not_flicker():
     assert np.array_equal(frame[150:, 150:], later[150:, 150:])
 
 
-# --- pads ----------------------------------------------------------------------------------------
-
-
 def visible_share(simulation: KoiPondSimulation) -> float:
     """The share of all that is drawn of the fish that lies in the frame and under no pad."""
     fish = simulation.fish_layer(0)[..., 3].astype(float)
@@ -130,9 +124,6 @@ def test_the_ring_is_drawn_in_pads():
     y, x = np.mgrid[:256, :256]
     inside = np.hypot(x - scenery.ring[0], y - scenery.ring[1]) < RING_RADIUS - 12
     assert not scenery.cover[inside].any()
-
-
-# --- fish ----------------------------------------------------------------------------------------
 
 
 def drawn(head: tuple[float, float], *, turn: float = 0.0, phase: float = 1.0) -> np.ndarray:

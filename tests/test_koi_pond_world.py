@@ -152,9 +152,6 @@ def test_events_of_a_recording_are_counted():
     assert WORLD.events(episode) == {"taps": 3, "quiet seconds": 23, "koi herded": 6}
 
 
-# --- presets -------------------------------------------------------------------------------------
-
-
 def test_the_seed_preset_has_the_published_sizes_and_planes():
     model = WORLD.presets["seed"]().build()
     assert model.codec.latent_shape == (8, 32, 32)

@@ -41,9 +41,6 @@ def played(env: MinipaintEnv, moves: np.ndarray) -> list[np.ndarray]:
     return [env.step(move)[0] for move in moves[:, 0]]
 
 
-# --- Gymnasium's contract ------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("soft", [False, True])
 def test_gymnasiums_checker_finds_nothing(soft):
     check_env(MinipaintEnv(render_mode="rgb_array", soft=soft), skip_render_check=True)
@@ -93,9 +90,6 @@ def test_the_registered_id_truncates_after_1000_steps_and_nothing_terminates():
     env.reset(seed=0)
     ends = [env.step(IDLE)[2:4] for _ in range(1000)]
     assert ends == [(False, False)] * 999 + [(False, True)]
-
-
-# --- target and reward ---------------------------------------------------------------------------
 
 
 def test_the_target_is_told_at_reset_only_and_is_the_callers_own():
@@ -176,9 +170,6 @@ def test_the_whole_target_is_worth_what_it_differs_from_the_paper():
     worth = progress(WHITE, target, target)
     assert worth == pytest.approx(np.abs(WHITE.astype(int) - target).mean())
     assert worth > 1
-
-
-# --- starts, refusals, state ---------------------------------------------------------------------
 
 
 def test_an_episode_begins_as_the_options_say():
@@ -266,9 +257,6 @@ def test_a_pickled_env_goes_on_as_the_original_does():
     played(env, actions(10, 1))
     copy = pickle.loads(pickle.dumps(env))
     assert np.array_equal(played(env, actions(20, 1, 1)), played(copy, actions(20, 1, 1)))
-
-
-# --- batches -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("soft", [False, True])

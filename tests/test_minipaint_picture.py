@@ -69,9 +69,6 @@ def stroke(soft: bool, points: list, brush: int, colour: str | None, on=None) ->
     return picture
 
 
-# --- the layout ----------------------------------------------------------------------------------
-
-
 def test_the_first_frame_is_as_described_pixel_by_pixel():
     frame = program().render()
     assert frame is not None
@@ -101,9 +98,6 @@ def test_the_handle_stands_at_one_of_ten_heights_the_smallest_lowest(brush):
     env = program()
     frame, _ = drag(env, (20, HANDLE_TOPS[brush] + 4))
     assert np.array_equal(without_icons(frame), expected(brush=brush))
-
-
-# --- hard strokes --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("brush", range(10))
@@ -169,9 +163,6 @@ def test_the_eraser_brings_back_white_as_wide_as_its_brush():
     erased = (canvas(frame) == 255).all(-1)
     assert set(erased[:, 40:90].sum(0).tolist()) == {10}
     assert (canvas(frame)[~erased] == 0).all()
-
-
-# --- soft paint ----------------------------------------------------------------------------------
 
 
 def strength(picture: np.ndarray, colour: str = "black") -> np.ndarray:
@@ -248,9 +239,6 @@ def test_ridges_of_the_paper_take_more_paint_than_hollows():
     light = paint_of(True).paper[..., 0][90, 40:140]
     line = strength(stroke(True, [(20, 90), (160, 90)], 9, "black"))[90, 40:140]
     assert np.corrcoef(light, line)[0, 1] > 0.9
-
-
-# --- drawings ------------------------------------------------------------------------------------
 
 
 def test_drawings_differ_by_seed_and_only_by_seed():

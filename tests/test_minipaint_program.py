@@ -38,9 +38,6 @@ def corners(name: str, outside: int = 0) -> list[tuple[int, int]]:
     return [(i, j) for i in across for j in down]
 
 
-# --- tools and colours ---------------------------------------------------------------------------
-
-
 def test_it_begins_with_the_pen_black_and_the_smallest_brush():
     assert chosen(program()) == ("pen", "black", 0)
 
@@ -109,9 +106,6 @@ def test_a_click_anywhere_changes_what_is_there_and_nothing_else(place):
     assert np.array_equal(after, before) != bool(selected)
 
 
-# --- the slider ----------------------------------------------------------------------------------
-
-
 def test_every_height_of_the_slider_chooses_the_nearest_brush():
     env, brushes = program(brush=5), []
     for y in range(88, 176):
@@ -145,9 +139,6 @@ def test_brush_sizes_are_kept_while_tools_change():
     click(env, "eraser")
     click(env, "red")
     assert chosen(env) == ("pen", "red", 9)
-
-
-# --- strokes -------------------------------------------------------------------------------------
 
 
 def test_a_stroke_joins_the_cursors_places_while_the_button_is_down():
@@ -280,9 +271,6 @@ def test_the_last_pixel_belongs_to_u_and_v_of_one():
     env.step(IDLE)
     env.step(np.ones(3, np.float32))
     assert chosen(env) == ("eraser", "black", 1)
-
-
-# --- what decides the next frame -----------------------------------------------------------------
 
 
 def read(frame: np.ndarray) -> dict[str, int]:

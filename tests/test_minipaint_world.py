@@ -59,9 +59,6 @@ def take_of(behaviour: str, steps: int = 120):
     return record_take(WORLD, WORLD.make_real(), attributes, steps)
 
 
-# --- the world -----------------------------------------------------------------------------------
-
-
 def test_what_the_world_says_of_its_simulator_is_so():
     assert WORLD.fps == sim.FPS
     assert WORLD.idle_action.tolist() == list(sim.IDLE_ACTION)
@@ -70,9 +67,6 @@ def test_what_the_world_says_of_its_simulator_is_so():
 def test_its_dream_says_that_it_has_no_weights():
     with pytest.raises(ValueError, match="holds no weights for 'minipaint'.*weights=<folder"):
         gym.make("Dream-Minipaint-v0")
-
-
-# --- painters ------------------------------------------------------------------------------------
 
 
 def test_behaviour_weights_name_every_style_and_add_up_to_one():
@@ -208,9 +202,6 @@ def test_styles_differ_in_what_they_do():
     assert on_canvas["fiddler"] < 0.4 < on_canvas["sketcher"]
 
 
-# --- starts --------------------------------------------------------------------------------------
-
-
 def test_starts_are_ordinary_and_odd_and_all_accepted():
     random, env, seen = np.random.default_rng(0), sim.MinipaintEnv(), Counter()
     for _ in range(60):
@@ -221,9 +212,6 @@ def test_starts_are_ordinary_and_odd_and_all_accepted():
         seen["eraser"] += info["tool"]
         seen["colour"] += info["colour"] != 0
     assert min(seen.values()) >= 4
-
-
-# --- recordings ----------------------------------------------------------------------------------
 
 
 def test_an_episode_can_be_played_again_from_its_seed_and_its_actions():
@@ -283,9 +271,6 @@ def test_a_recording_can_be_inspected(tmp_path):
     assert report.events is not None
     assert report.events["strokes"] > 0 and report.events["slider clicks"] > 0
     assert [action.name for action in report.actions] == ["u", "v", "pressed"]
-
-
-# --- play ----------------------------------------------------------------------------------------
 
 
 def test_a_mouse_paints_in_the_real_program():

@@ -113,6 +113,8 @@ def test_other_settings_in_the_same_folder_are_refused(packed_run, world):
 def test_an_unknown_preset_is_refused_with_the_known_ones(world, tmp_path):
     with pytest.raises(ValueError, match="breakout has no preset 'huge'; it has tiny"):
         pipeline.train_preset(world, "huge", tmp_path)
+    with pytest.raises(ValueError, match="it has none yet"):
+        pipeline.train_preset(dataclasses.replace(world, presets={}), "small", tmp_path)
 
 
 def test_a_preset_out_of_time_is_packed_as_it_is_and_gone_on_with(world, tmp_path):

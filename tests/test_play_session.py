@@ -36,9 +36,6 @@ def differ(a, b):
     return bool((a.frame != b.frame).any())
 
 
-# --- the stage -----------------------------------------------------------------------------------
-
-
 def test_side_by_side_the_dream_begins_when_it_has_seen_enough_of_the_real_game(stage):
     for steps in range(4):
         now = stage.snapshot()
@@ -230,9 +227,6 @@ def test_a_world_without_weights_is_played_real():
     assert played(stage, 2).real.step == 2
 
 
-# --- a recording ---------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def episode():
     return recorded(5)
@@ -260,9 +254,6 @@ def test_a_replay_that_has_ended_begins_anew_with_the_dream(weights, episode):
     stage = tiny_stage(weights, episode=episode)
     now = played(stage, 17 + WORLD.fps)
     assert now.real.step == 3 and not differ(now.real, now.dream)
-
-
-# --- the thread ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -389,9 +380,6 @@ def test_reading_a_snapshot_does_not_wait_for_a_step(running, weights):
     session.send(lambda stage: stage.hold(LEFT))
     go_on.set()
     assert settled(session).number == 1
-
-
-# --- keepsakes -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", [Mode.SIDE, Mode.DREAM])

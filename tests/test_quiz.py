@@ -41,9 +41,6 @@ def answered(said, truth):
     return quiz
 
 
-# --- clips ---------------------------------------------------------------------------------------
-
-
 def test_clips_are_real_or_dreamed_of_random_ages_and_players(weights):
     made = clips_of(weights, count=12)
     assert {c.dreamed for c in made} == {False, True}
@@ -79,9 +76,6 @@ def test_clips_are_made_in_the_background_and_an_error_is_told():
     assert maker.clip(0) is not None and maker.clip(1) is None
 
 
-# --- what answers prove --------------------------------------------------------------------------
-
-
 def test_a_coin_is_right_by_the_binomial_law():
     assert chance_of(0, 20) == 1
     assert chance_of(20, 20) == 2**-20
@@ -102,9 +96,6 @@ def test_the_interval_is_that_of_clopper_and_pearson(correct, low, high):
 )
 def test_the_verdict_claims_no_more_than_the_interval(correct, words):
     assert words in verdict(correct, 20)
-
-
-# --- the file ------------------------------------------------------------------------------------
 
 
 def test_sittings_are_added_one_a_line(tmp_path):
@@ -139,9 +130,6 @@ def test_what_was_there_survives_a_write_that_fails(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         append_line(path, {"new": 2})
     assert path.read_text() == '{"old": 1}\n'
-
-
-# --- the window ----------------------------------------------------------------------------------
 
 
 @pytest.fixture

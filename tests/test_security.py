@@ -78,9 +78,6 @@ def test_the_scan_sees_what_it_looks_for(source):
     assert dangers(source)
 
 
-# --- what happens while files are loaded ---------------------------------------------------------
-
-
 def watched(forkserver, target, *args) -> int:
     """Exit code of a process that does `target(*args)` and fails at the first forbidden event."""
     process = forkserver.Process(target=_watched, args=(target, *args))
@@ -143,9 +140,6 @@ def start() -> None:
 @pytest.mark.parametrize("target", [unpickle, connect, start])
 def test_the_watch_sees_what_it_looks_for(forkserver, target, capfd):
     assert watched(forkserver, target) == 1
-
-
-# --- files that mean harm ------------------------------------------------------------------------
 
 
 class Harm:

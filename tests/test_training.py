@@ -301,9 +301,6 @@ def test_every_step_computes_with_the_weights_that_the_step_before_left(tmp_path
     assert all(not torch.equal(a, b) for a, b in zip(mirror.used, mirror.used[1:], strict=False))
 
 
-# --- recipes -------------------------------------------------------------------------------------
-
-
 def test_the_learning_rate_rises_stays_and_falls():
     plan = Recipe(steps=1000, learning_rate=1e-3, warmup=100, decay=0.3)
     at = plan.learning_rate_at

@@ -48,9 +48,6 @@ def state_after(name: str, rows: int, steps: int) -> dict[str, np.ndarray]:
     return env.get_state()
 
 
-# --- the register --------------------------------------------------------------------------------
-
-
 def test_an_unknown_world_is_refused_and_the_nearest_named():
     with pytest.raises(ValueError, match=r"no world 'Brekout'.*Did you mean 'breakout'\?"):
         worlds.get("Brekout")
@@ -113,9 +110,6 @@ def test_worlds_import_neither_torch_nor_pygame():
         "assert not {'torch', 'pygame'} & set(sys.modules), 'imported'"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
-
-
-# --- players -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", WORLD.behaviours)
@@ -211,9 +205,6 @@ def test_players_read_the_paddle_to_a_third_of_a_pixel():
 
 def test_players_remember_the_ball_where_none_is_seen():
     assert find_ball(picture((30, 66)), np.array([[12.0, 34.0]])).tolist() == [[12, 34]]
-
-
-# --- what recordings hold ------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

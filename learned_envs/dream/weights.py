@@ -65,11 +65,13 @@ def resolve(weights: str | Path | None, world: str | None = None) -> Path:
 
 
 def _packaged(world: str) -> Path:
-    folder = packaged(worlds.get(world).name)
+    known = worlds.get(world)
+    folder = packaged(known.name)
     if folder is None:
+        trained = f", or make one with `learned-envs train {world}`" if known.presets else ""
         raise ValueError(
             f"this installation holds no weights for {world!r} (looked in {_PACKAGED / world}): "
-            f"pass weights=<folder of a checkpoint>, or make one with `learned-envs train {world}`"
+            f"pass weights=<folder of a checkpoint>{trained}"
         )
     return folder
 
