@@ -5,11 +5,12 @@ that Gymnasium's vector API asks for on top of that is here, once, for simulator
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
@@ -176,6 +177,41 @@ class BatchEnv(VectorEnv[Any, Any, Any]):
                     f"given, expected integers from {first} to {last}"
                 )
         return actions
+
+
+class SeededBatchEnv(BatchEnv):
+    """A `BatchEnv` of simulators: every row has a random generator of its own, part of its state.
+
+    Args:
+        num_envs: Rows in the batch, at least 1.
+        **settings: As for `BatchEnv`.
+    """
+
+    def __init__(self, num_envs: int, **settings: Any):
+        super().__init__(num_envs, **settings)
+        self._random = [seeding.np_random(None)[0] for _ in range(num_envs)]
+
+    def _seeded(
+        self, rows: np.ndarray, seeds: Sequence[int | None], options: dict[str, Any]
+    ) -> Iterator[tuple[int, np.random.Generator, dict[str, Any]]]:
+        """Yields each of `rows` that begins, with its generator, reseeded if asked, and options."""
+        shared = {name: value for name, value in options.items() if name != "rows"}
+        for row, seed in zip(rows.tolist(), seeds, strict=True):
+            if seed is not None:
+                self._random[row] = seeding.np_random(seed)[0]
+            yield row, self._random[row], shared | options.get("rows", {}).get(row, {})
+
+    def _clock(self) -> dict[str, Any]:
+        """A copy of what every row's state holds besides its world: its age and its generator."""
+        random = [generator.bit_generator.state for generator in self._random]
+        return {"elapsed": self._elapsed.copy(), "ended": self._ended.copy(), "random": random}
+
+    def _set_clock(self, state: dict[str, Any]) -> None:
+        """Restores what `_clock` returned, in this batch or in another of as many rows."""
+        for generator, saved in zip(self._random, state["random"], strict=True):
+            generator.bit_generator.state = saved
+        self._elapsed, self._ended = state["elapsed"].copy(), state["ended"].copy()
+        self._started = True
 
 
 def _row_seeds(seed: int | Sequence[int | None] | None, count: int) -> list[int | None]:

@@ -11,10 +11,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 
-from sims.batch import BatchEnv
+from sims.batch import SeededBatchEnv
 
 SIZE = 64
 FPS = 15
@@ -361,7 +360,7 @@ class BreakoutEnv(gym.Env[np.ndarray, int | np.integer]):
         self.np_random.bit_generator.state = state["random"]
 
 
-class BreakoutVectorEnv(BatchEnv):
+class BreakoutVectorEnv(SeededBatchEnv):
     """n games of `BreakoutEnv` in one simulation, each equal to the single env state by state.
 
     Args:
@@ -393,16 +392,12 @@ class BreakoutVectorEnv(BatchEnv):
         )
         self.render_mode = render_mode
         self._simulation = BreakoutSimulation(num_envs, antialias=antialias)
-        self._random = [seeding.np_random(None)[0] for _ in range(num_envs)]
 
     def _start(
         self, rows: np.ndarray, seeds: Sequence[int | None], options: dict[str, Any]
     ) -> None:
-        row_options = options.pop("rows", {})
-        for row, seed in zip(rows, seeds, strict=True):
-            if seed is not None:
-                self._random[row] = seeding.np_random(seed)[0]
-            self._simulation.start(row, self._random[row], options | row_options.get(row, {}))
+        for row, random, row_options in self._seeded(rows, seeds, options):
+            self._simulation.start(row, random, row_options)
 
     def _advance(
         self, actions: Any, rows: np.ndarray
@@ -420,19 +415,14 @@ class BreakoutVectorEnv(BatchEnv):
         """Returns a copy of the whole state of every game, the random generators included."""
         simulation = self._simulation
         arrays = {name: getattr(simulation, name).copy() for name in _STATE}
-        random = [generator.bit_generator.state for generator in self._random]
-        clock = {"elapsed": self._elapsed.copy(), "ended": self._ended.copy()}
-        return arrays | clock | {"random": random}
+        return arrays | self._clock()
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Restores what `get_state` returned, here or in another batch of as many games."""
         for name in _STATE:
             getattr(self._simulation, name)[:] = state[name]
         self._simulation.draw_board(np.arange(self.num_envs))
-        for generator, saved in zip(self._random, state["random"], strict=True):
-            generator.bit_generator.state = saved
-        self._elapsed, self._ended = state["elapsed"].copy(), state["ended"].copy()
-        self._started = True
+        self._set_clock(state)
 
 
 _STATE = ("paddle", "ball", "velocity", "bricks", "lives")

@@ -6,10 +6,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 
-from sims.batch import BatchEnv
+from sims.batch import SeededBatchEnv
 from sims.koi_pond.scenery import SIZE
 from sims.koi_pond.shoal import FPS
 from sims.koi_pond.simulation import KoiPondSimulation
@@ -150,7 +149,7 @@ class KoiPondEnv(gym.Env[np.ndarray, np.ndarray]):
         self.np_random.bit_generator.state = state["random"]
 
 
-class KoiPondVectorEnv(BatchEnv):
+class KoiPondVectorEnv(SeededBatchEnv):
     """n ponds of `KoiPondEnv` in one simulation, each equal to the single env byte by byte.
 
     With `SAME_STEP`, the info of a row that has just been reset is that of its last step.
@@ -187,16 +186,12 @@ class KoiPondVectorEnv(BatchEnv):
         )
         self.render_mode = render_mode
         self._simulation = KoiPondSimulation(num_envs, leaving=leaving)
-        self._random = [seeding.np_random(None)[0] for _ in range(num_envs)]
 
     def _start(
         self, rows: np.ndarray, seeds: Sequence[int | None], options: dict[str, Any]
     ) -> None:
-        row_options = options.pop("rows", {})
-        for row, seed in zip(rows.tolist(), seeds, strict=True):
-            if seed is not None:
-                self._random[row] = seeding.np_random(seed)[0]
-            self._simulation.start(row, self._random[row], options | row_options.get(row, {}))
+        for row, random, row_options in self._seeded(rows, seeds, options):
+            self._simulation.start(row, random, row_options)
         self.reset_info = self._info()
 
     def _advance(
@@ -219,14 +214,9 @@ class KoiPondVectorEnv(BatchEnv):
 
     def get_state(self) -> dict[str, Any]:
         """Returns a copy of the whole state of every pond, the random generators included."""
-        random = [generator.bit_generator.state for generator in self._random]
-        clock = {"elapsed": self._elapsed.copy(), "ended": self._ended.copy()}
-        return self._simulation.state() | clock | {"random": random}
+        return self._simulation.state() | self._clock()
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Restores what `get_state` returned, here or in another batch of as many ponds."""
         self._simulation.restore(state)
-        for generator, saved in zip(self._random, state["random"], strict=True):
-            generator.bit_generator.state = saved
-        self._elapsed, self._ended = state["elapsed"].copy(), state["ended"].copy()
-        self._started = True
+        self._set_clock(state)

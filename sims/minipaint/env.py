@@ -6,10 +6,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 
-from sims.batch import BatchEnv
+from sims.batch import SeededBatchEnv
 from sims.minipaint.layout import SIZE
 from sims.minipaint.program import PaintProgram
 
@@ -158,7 +157,7 @@ class MinipaintEnv(gym.Env[np.ndarray, np.ndarray]):
         self.np_random.bit_generator.state = state["random"]
 
 
-class MinipaintVectorEnv(BatchEnv):
+class MinipaintVectorEnv(SeededBatchEnv):
     """n programs of `MinipaintEnv`, each equal to the single env byte by byte.
 
     With `SAME_STEP`, the info of a row that has just been reset is that of its last step, without a
@@ -194,16 +193,12 @@ class MinipaintVectorEnv(BatchEnv):
         )
         self.render_mode = render_mode
         self._programs = [PaintProgram(soft=soft) for _ in range(num_envs)]
-        self._random = [seeding.np_random(None)[0] for _ in range(num_envs)]
 
     def _start(
         self, rows: np.ndarray, seeds: Sequence[int | None], options: dict[str, Any]
     ) -> None:
-        row_options = options.pop("rows", {})
-        for row, seed in zip(rows.tolist(), seeds, strict=True):
-            if seed is not None:
-                self._random[row] = seeding.np_random(seed)[0]
-            self._programs[row].start(self._random[row], options | row_options.get(row, {}))
+        for row, random, row_options in self._seeded(rows, seeds, options):
+            self._programs[row].start(random, row_options)
         begun = np.isin(np.arange(self.num_envs), rows)
         self.reset_info = self._info(begun)
 
@@ -241,17 +236,11 @@ class MinipaintVectorEnv(BatchEnv):
     def get_state(self) -> dict[str, Any]:
         """Returns a copy of the whole state of every program, the random generators included."""
         rows = [program.state() for program in self._programs]
-        random = [generator.bit_generator.state for generator in self._random]
-        clock = {"elapsed": self._elapsed.copy(), "ended": self._ended.copy()}
-        return {name: np.array([row[name] for row in rows]) for name in rows[0]} | clock | {
-            "random": random
-        }  # fmt: skip
+        stacked = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+        return stacked | self._clock()
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Restores what `get_state` returned, here or in another batch of as many programs."""
         for row, program in enumerate(self._programs):
             program.restore({name: state[name][row] for name in program.state()})
-        for generator, saved in zip(self._random, state["random"], strict=True):
-            generator.bit_generator.state = saved
-        self._elapsed, self._ended = state["elapsed"].copy(), state["ended"].copy()
-        self._started = True
+        self._set_clock(state)
