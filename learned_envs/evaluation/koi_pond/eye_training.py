@@ -22,6 +22,7 @@ from learned_envs.disk import replace_file
 from learned_envs.evaluation.koi_pond.eye import CELL, WEIGHTS, Eye, Sight
 from learned_envs.evaluation.koi_pond.footage import Footage, film
 from learned_envs.evaluation.koi_pond.reader import halved
+from learned_envs.packing import HELD_OUT_SEED
 from learned_envs.training.rounds import Rounds, Schedule
 from sims.koi_pond import SIZE
 
@@ -31,7 +32,6 @@ SCHEDULE = Schedule(
 
 _BATCH = 16
 _PONDS, _SHOTS = 24, 24  # a round's footage
-_SEEDS = 900_000  # from here on they are kept for measuring
 _SPREAD = 0.9  # cells: standard deviation of the bump at a centre
 _NEAR = 1.6  # cells around a centre that are asked about its fish
 
@@ -49,7 +49,7 @@ def train_eye(folder: Path, *, minutes: float | None = None) -> Eye | None:
 
     def losses(number: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
         random = np.random.default_rng((1, number))
-        footage = film(random.integers(_SEEDS, size=_PONDS).tolist(), _SHOTS, crowded=True)
+        footage = film(random.integers(HELD_OUT_SEED, size=_PONDS).tolist(), _SHOTS, crowded=True)
         while True:
             yield eye_loss(eye, *batch(footage, random))
 
@@ -75,13 +75,8 @@ def eye_loss(
     """
     sight = eye(frames)
     at = torch.arange(SIZE // CELL, dtype=torch.float32)
-    away = torch.stack(
-        [
-            centres[:, :, 0, None, None] - at[None, None, None, :] + 0 * at[None, None, :, None],
-            centres[:, :, 1, None, None] - at[None, None, :, None] + 0 * at[None, None, None, :],
-        ],
-        2,
-    )  # (B, 10, 2, h, w): cells from here to the fish
+    here = torch.stack(torch.meshgrid(at, at, indexing="xy"))
+    away = centres[..., None, None] - here  # (B, 10, 2, h, w): cells from here to the fish
     distance, nearest = (away**2).sum(2).min(1)  # (B, h, w)
     bump = torch.exp(-distance / (2 * _SPREAD**2))
     peak = away.abs().amax(2).amin(1) <= 0.5
