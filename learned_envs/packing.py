@@ -69,7 +69,8 @@ def pack(
             "fps": world.fps,
             "max_episode_steps": world.max_episode_steps,
             "trained": trained,
-        },
+        }
+        | ({"reward": "frames"} if world.task else {}),
         card=model_card(world, model, origin),
     )
     return folder

@@ -112,7 +112,7 @@ def test_a_thing_misplaced_in_one_corner_is_a_divergence():
     class Misplaced(Spy):
         def loss(self, state, action, target, noise, previous):
             loss = super().loss(state, action, target, noise, previous)
-            loss.prediction.latent[:, :, :4, :4] += 0.9
+            loss.prediction().latent[:, :, :4, :4] += 0.9
             return loss
 
     window = play(1, 3)

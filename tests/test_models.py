@@ -151,7 +151,7 @@ def test_the_loss_moves_every_parameter_and_carries_a_prediction_without_gradien
     loss.total.backward()
     still = [n for n, p in model.dynamics.named_parameters() if p.grad is None or not p.grad.any()]
     assert still == []
-    assert not loss.prediction.latent.requires_grad
+    assert not loss.prediction().latent.requires_grad
     assert all(not part.requires_grad and part.isfinite() for part in loss.parts.values())
 
 
@@ -162,8 +162,8 @@ def test_the_loss_of_diffusion_predicts_what_a_step_predicts(family):
     code = model.actions.encode(action)
     loss = model.dynamics.loss(state, code, state["latents"][:, 0], noise, state["latents"][:, -1])
     prediction = model.dynamics.predict(state, code, noise)
-    assert torch.equal(loss.prediction.latent, prediction.latent)
-    assert torch.equal(loss.prediction.surprise, prediction.surprise)
+    assert torch.equal(loss.prediction().latent, prediction.latent)
+    assert torch.equal(loss.prediction().surprise, prediction.surprise)
 
 
 def test_the_error_of_the_change_counts_where_a_row_has_left_the_truth(monkeypatch):
@@ -204,7 +204,7 @@ def test_the_closed_loop_walks_on_every_familys_own_predictions(family, codec):
         for item in closed_loop(model, window, resync=0.0, divergence=np.inf, device=CPU):
             item.loss.total.backward()
             assert item.loss.total.isfinite()
-            assert item.loss.prediction.latent.dtype == torch.float32
+            assert item.loss.prediction().latent.dtype == torch.float32
             ages.append(item.age)
     assert ages == [0, 1, 2, 3, 4]
 

@@ -101,7 +101,7 @@ class Spy(Dynamics):
         self.shown.append((state, action))
         latent = target + self.error.view(-1, 1, 1, 1)
         prediction = Prediction(latent=latent, surprise=target.new_zeros(len(target)))
-        return StepLoss(total=latent.sum() * 0, parts={}, prediction=prediction)
+        return StepLoss(total=latent.sum() * 0, parts={}, prediction=lambda: prediction)
 
 
 def walk(spy: Spy, window: Window, **how: Any) -> list[tuple[State, Tensor, LoopStep]]:

@@ -30,11 +30,16 @@ class Dream:
 
     Attributes:
         age: (n,) int64, steps since each row's start.
+        goals: What each row is to come to, by name, (n, ...) each; empty where the frames are not
+            judged by a task.
     """
 
     def __init__(self, runtime: Runtime, count: int):
         self.runtime, self.spec = runtime, runtime.spec
         self.age = np.zeros(count, np.int64)
+        self._task = self.spec.task
+        example = self._task.draw(np.random.default_rng(0)) if self._task else {}
+        self.goals = {name: np.stack([value] * count) for name, value in example.items()}
         self._state: RuntimeState | None = None
         self._frames: Any = None
 
@@ -50,14 +55,19 @@ class Dream:
             rows: (m,) int64.
             generators: One for each of them; draws the start if none is given.
             options: One for each of them: `frames` (k, H, W, 3) uint8 and `actions` (k - 1, ...),
-                k >= 1, or `start`, the number of a start in the bank; empty to draw one.
+                k >= 1, or `start`, the number of a start in the bank; empty to draw one. A goal,
+                by its name, where the world has a task.
 
         Raises:
             ValueError: If an option is unknown, or of another shape, dtype or range.
         """
-        histories = [
-            self._history(generator, option)
+        goals = [
+            self._goal(generator, option)
             for generator, option in zip(generators, options, strict=True)
+        ]
+        histories = [
+            self._history(generator, option, goal)
+            for generator, option, goal in zip(generators, options, goals, strict=True)
         ]
         frames, actions = (np.stack(parts) for parts in zip(*histories, strict=True))
         begun = self.runtime.start(frames, actions)
@@ -67,6 +77,8 @@ class Dream:
             self._state = self.runtime.rows(begun, source)
         else:
             self.runtime.put(self._state, rows, begun)
+        for name, value in self.goals.items():
+            value[rows] = [goal[name] for goal in goals]
         self.age[rows] = 0
         self._frames = None
 
@@ -91,6 +103,7 @@ class Dream:
         assert self._state is not None
         checked = checked_actions(self.spec.action_space, actions)
         noise = self._noise(rows, generators)
+        before = self.runtime.to_numpy(self.frames()) if self._task else None
         following, outcome = self.runtime.step(self._state, checked, noise)
         broken = np.flatnonzero(rows & ~outcome["finite"])
         if broken.size:
@@ -105,9 +118,10 @@ class Dream:
             self.runtime.put(following, still, self.runtime.rows(self._state, still))
         self._state, self._frames = following, None
         self.age[rows] += 1
-        reward = np.where(rows, outcome["reward"], 0).astype(np.float64)
-        if self.spec.reward == "none":
-            reward[:] = 0
+        given = outcome["reward"] if self.spec.reward == "head" else np.zeros(rows.size)
+        if self._task:
+            given = self._task.reward(before, self.runtime.to_numpy(self.frames()), self.goals)
+        reward = np.where(rows, given, 0).astype(np.float64)
         doubt = np.where(rows, outcome["doubt"], 0).astype(np.float64)
         return reward, rows & (outcome["termination"] > 0.5), doubt
 
@@ -133,7 +147,8 @@ class Dream:
             raise ValueError("there is no state before the first reset: call reset() first")
         state = {n: self.runtime.to_numpy(value).copy() for n, value in self._state.items()}
         frames = self.runtime.to_numpy(self.frames()).copy()
-        return {"model": state, "frames": frames, "age": self.age.copy()}
+        goals = {name: value.copy() for name, value in self.goals.items()}
+        return {"model": state, "frames": frames, "age": self.age.copy(), "goals": goals}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restores what `get_state` returned, here or in another dream of as many rows.
@@ -153,6 +168,7 @@ class Dream:
         self._state = {n: self.runtime.from_numpy(value) for n, value in state["model"].items()}
         self._frames = self.runtime.from_numpy(state["frames"])
         self.age[:] = state["age"]
+        self.goals = {name: value.copy() for name, value in state["goals"].items()}
 
     def _noise(
         self, rows: np.ndarray, generators: Sequence[np.random.Generator]
@@ -171,14 +187,35 @@ class Dream:
                 noise[name][moving] = value
         return noise
 
-    def _history(
+    def _goal(
         self, generator: np.random.Generator, options: Mapping[str, Any]
+    ) -> dict[str, np.ndarray]:
+        """A row's goal: drawn first, as in the real world, then replaced by what is given."""
+        goal = self._task.draw(generator) if self._task else {}
+        for name, drawn in goal.items():
+            if name not in options:
+                continue
+            given = np.asarray(options[name])
+            if given.shape != drawn.shape or given.dtype != drawn.dtype:
+                raise ValueError(
+                    f"option `{name}` has shape {given.shape} and dtype {given.dtype}, expected "
+                    f"{drawn.shape} {drawn.dtype}"
+                )
+            goal[name] = given
+        return goal
+
+    def _history(
+        self,
+        generator: np.random.Generator,
+        options: Mapping[str, Any],
+        goal: Mapping[str, np.ndarray],
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Frames (K, H, W, 3) and actions (K - 1, ...) that a row starts from."""
+        """Frames (K, H, W, 3) and actions (K - 1, ...) that a row with such a goal starts from."""
         spec = self.spec
-        if unknown := set(options) - _OPTIONS:
+        known = _OPTIONS | goal.keys()
+        if unknown := set(options) - known:
             raise ValueError(
-                f"unknown reset options {sorted(unknown)}: a dream knows {sorted(_OPTIONS)}"
+                f"unknown reset options {sorted(unknown)}: a dream knows {sorted(known)}"
             )
         if "frames" in options:
             frames, actions = self._given(options)

@@ -64,15 +64,18 @@ class DreamEnv(gym.Env[np.ndarray, Any]):
     That of the world, equal to its `Real-` id's: `Box(0, 255, (H, W, 3), uint8)`, RGB.
 
     ## Rewards
-    Read by the model's reward head from how the dreamed picture changed, with the meaning that the
-    reward has in the real world; 0 for a model without one.
+    With the meaning that the reward has in the real world: judged from the frames by the same
+    function where the world has one (`info` at reset then holds the goal that the seed chose, equal
+    to the real env's), else read by the model's reward head from how the dreamed picture changed; 0
+    for a model without one.
 
     ## Starting State
     One of the recorded contexts in the checkpoint, chosen by the seed, or the one whose number is
     `options={"start": i}`, or one's own: `options={"frames": (k, H, W, 3) uint8, "actions":
     (k - 1, ...)}`, oldest first, k >= 1; where k is less than the model's context, the first frame
-    is repeated with idle actions. `info` at reset names the `runtime` and the `device`: with both
-    and the machine the same, equal seeds and actions give equal bytes.
+    is repeated with idle actions. A goal can be given by its name. `info` at reset names the
+    `runtime` and the `device`: with both and the machine the same, equal seeds and actions give
+    equal bytes.
 
     ## Episode End
     Terminated when the model gives the end a probability above 0.5. The registered id of a world
@@ -135,7 +138,9 @@ class DreamEnv(gym.Env[np.ndarray, Any]):
         self._dream.start(np.zeros(1, np.int64), [self.np_random], [options or {}])
         self._playing = True
         runtime = self._dream.runtime
-        return self._observe(), {"runtime": runtime.name, "device": runtime.device}
+        info = {"runtime": runtime.name, "device": runtime.device}
+        goal = {name: value[0].copy() for name, value in self._dream.goals.items()}
+        return self._observe(), info | goal
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Dreams one step.

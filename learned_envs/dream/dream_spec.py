@@ -10,7 +10,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from learned_envs import worlds
 from learned_envs.models.dynamics.dynamics import NoiseSpec
+from learned_envs.worlds import Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -27,7 +29,8 @@ class DreamSpec:
         latent_shape: (C, h, w).
         state: Shapes of the state's tensors, for one row, in the order of the exported graph.
         noise: What one step draws, by name, for one row.
-        reward: Where the reward comes from: the model's `head`, or `none`: always 0.
+        reward: Where the reward comes from: the model's `head`, the `frames`, judged by the
+            world's task, or `none`: always 0.
         fps: Steps a second for people.
         max_episode_steps: The world's own limit, or None.
         start_frames: (N, k, H, W, 3) uint8, recorded contexts to begin from.
@@ -43,11 +46,16 @@ class DreamSpec:
     latent_shape: tuple[int, int, int]
     state: Mapping[str, tuple[int, ...]]
     noise: Mapping[str, NoiseSpec]
-    reward: Literal["head", "none"]
+    reward: Literal["head", "frames", "none"]
     fps: int
     max_episode_steps: int | None
     start_frames: np.ndarray
     start_actions: np.ndarray
+
+    @property
+    def task(self) -> Task | None:
+        """What the frames are judged by, where the reward comes from them."""
+        return worlds.get(self.world).task if self.world and self.reward == "frames" else None
 
     @property
     def action_shape(self) -> tuple[int, ...]:

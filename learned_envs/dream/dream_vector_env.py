@@ -23,7 +23,8 @@ class DreamVectorEnv(BatchEnv):
     `frames` (n, k, H, W, 3), `actions` (n, k - 1, ...), `start` (n,). Rows outside `reset_mask` are
     left alone. `options["rows"]`, a dict from row to options, overrides them for single rows.
 
-    `info` at a step holds `doubt` (n,) float64, and `_doubt` (n,) bool: the rows that moved.
+    `info` at a step holds `doubt` (n,) float64, and `_doubt` (n,) bool: the rows that moved. Where
+    the world has a task, `info` at a reset holds the goals of the rows that begin.
 
     Args:
         num_envs: n.
@@ -75,10 +76,7 @@ class DreamVectorEnv(BatchEnv):
             autoreset_mode=autoreset_mode,
             metadata={**self.metadata, "render_fps": spec.fps},
         )
-        self.reset_info = {
-            "runtime": self._dream.runtime.name,
-            "device": self._dream.runtime.device,
-        }
+        self.reset_info = self._runtime_info()
         self.render_mode = render_mode
         self._observations = observations
         self._random = [seeding.np_random(None)[0] for _ in range(num_envs)]
@@ -93,13 +91,29 @@ class DreamVectorEnv(BatchEnv):
                 self._random[row] = seeding.np_random(seed)[0]
         generators = [self._random[row] for row in rows]
         self._dream.start(rows, generators, [{**common[row], **own.get(row, {})} for row in rows])
+        begun = np.isin(np.arange(self.num_envs), rows)
+        self.reset_info = self._runtime_info() | self._goals(begun)
+
+    def _runtime_info(self) -> dict[str, Any]:
+        runtime = self._dream.runtime
+        return {"runtime": runtime.name, "device": runtime.device}
+
+    def _goals(self, begun: np.ndarray) -> dict[str, Any]:
+        """The goals of the rows that have just begun; zeros for the others."""
+        info: dict[str, Any] = {}
+        for name, value in self._dream.goals.items() if begun.any() else ():
+            info[name] = value.copy()
+            info[name][~begun] = 0
+            info[f"_{name}"] = begun
+        return info
 
     def _advance(
         self, actions: Any, rows: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         given = self._dream.runtime.to_numpy(actions)
         reward, terminated, doubt = self._dream.advance(given, rows, self._random)
-        return reward, terminated, {"doubt": doubt, "_doubt": rows.copy()}
+        info = {"doubt": doubt, "_doubt": rows.copy()}
+        return reward, terminated, info | self._goals(~rows)
 
     def _observe(self) -> Any:
         if self._observations == "numpy":
@@ -145,6 +159,7 @@ class DreamVectorEnv(BatchEnv):
         if not options:
             return [{} for _ in range(self.num_envs)]
         shapes = {"frames": 3, "actions": len(self._dream.spec.action_shape), "start": -1}
+        shapes |= {name: value.ndim - 2 for name, value in self._dream.goals.items()}
         split: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for name, value in options.items():
             array = np.asarray(value)

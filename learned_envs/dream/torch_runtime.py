@@ -145,10 +145,15 @@ def spec_of(checkpoint: Checkpoint, folder: Path) -> DreamSpec:
             f"for {actions}: these weights are of another world, or of another version of it"
         )
     reward = settings.get("reward", "head" if model.heads is not None else "none")
-    if reward not in ("head", "none") or (reward == "head" and model.heads is None):
+    can = {
+        "head": model.heads is not None,
+        "frames": checkpoint.world in worlds.names() and bool(worlds.get(checkpoint.world).task),
+        "none": True,
+    }
+    if not can.get(reward):
         raise CheckpointError(
             f"{folder}: the reward's source is {reward!r}; expected 'head' (of a model that has "
-            "one) or 'none'"
+            "one), 'frames' (of a world with a task that they are judged by) or 'none'"
         )
     height, width = model.config.image_size
     return DreamSpec(

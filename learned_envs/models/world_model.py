@@ -18,13 +18,14 @@ from learned_envs.models.codecs.identity import IdentityConfig
 from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
 from learned_envs.models.dynamics.dynamics import Noise, NoiseSpec, Prediction, State
+from learned_envs.models.dynamics.pointer_editor import PointerEditorConfig
 from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
 from learned_envs.models.heads import HeadsConfig
 
 DOUBT_LEVELS = 1000
 
 CodecConfig = IdentityConfig | AutoencoderConfig
-DynamicsConfig = SparseEditorConfig | DiffusionDynamicsConfig
+DynamicsConfig = SparseEditorConfig | PointerEditorConfig | DiffusionDynamicsConfig
 
 
 @configuration
@@ -112,12 +113,11 @@ class WorldModel(nn.Module):
     def start_latents(self, latents: Tensor, codes: Tensor) -> State:
         """Makes a state from latents (B, k, C, h, w) and encoded actions (B, k - 1, A), k <= K."""
         missing = self.dynamics.context - latents.shape[1]
-        idle = self.actions.idle_code().to(latents.device).expand(len(latents), missing, -1)
-        first = latents[:, :1].expand(-1, missing, -1, -1, -1)
-        state = {
-            "latents": torch.cat([first, latents], 1),
-            "actions": torch.cat([idle, codes], 1),
-        }
+        if missing:
+            idle = self.actions.idle_code().to(latents.device).expand(len(latents), missing, -1)
+            first = latents[:, :1].expand(-1, missing, -1, -1, -1)
+            latents, codes = torch.cat([first, latents], 1), torch.cat([idle, codes], 1)
+        state = {"latents": latents, "actions": codes}
         for name, shape in self.dynamics.state_spec.items():
             state[name] = latents.new_zeros(len(latents), *shape)
         return state

@@ -71,14 +71,17 @@ def closed_loop(
     state = truth.state(0, np.arange(truth.rows))
     faulty = np.arange(round(damaged * truth.rows))
     age, astray = np.zeros(truth.rows), np.zeros(truth.rows)
+    always_back = resync >= 1 or on_truth >= 1
     for t in range(truth.steps):
         previous, target = truth.latent(t), truth.latent(t + 1)
-        distance = _distance(state["latents"][:, -1], previous).cpu().numpy()
-        back = (torch.rand(truth.rows) < resync).numpy()
-        back[: round(on_truth * truth.rows)] = True
-        astray = np.where(distance < divergence, 0, astray + 1)
-        back |= (age + 1 >= rollout) & (rollout > 0)
-        back |= ~truth.usable(t - 1) | (astray > patience) | ~np.isfinite(distance)
+        back = np.full(truth.rows, always_back)
+        if not always_back:
+            distance = _distance(state["latents"][:, -1], previous).cpu().numpy()
+            back = (torch.rand(truth.rows) < resync).numpy()
+            back[: round(on_truth * truth.rows)] = True
+            astray = np.where(distance < divergence, 0, astray + 1)
+            back |= (age + 1 >= rollout) & (rollout > 0)
+            back |= ~truth.usable(t - 1) | (astray > patience) | ~np.isfinite(distance)
         if len(rows := np.flatnonzero(back)):
             state = _replace(state, truth.state(t, rows), rows)
             astray[rows] = 0
@@ -90,18 +93,20 @@ def closed_loop(
             continue
         code = truth.code(t)
         noise = training_noise(model.noise_spec, len(used), device)
-        now = {name: value[used] for name, value in state.items()}
-        loss = model.dynamics.loss(now, code[used], target[used], noise, previous[used])
+        now = {name: _picked(value, used) for name, value in state.items()}
+        previous, target = _picked(previous, used), _picked(target, used)
+        loss = model.dynamics.loss(now, code[used], target, noise, previous)
         yield LoopStep(
             loss=loss,
-            previous=previous[used],
-            target=target[used],
+            previous=previous,
+            target=target,
             reward=truth.reward[used, t],
             terminated=truth.terminated[used, t],
             age=float(age.mean()),
         )
-        following = _advanced(model, now, code[used], loss, noise)
-        state = _replace(state, following, used.cpu().numpy())
+        if not always_back:
+            following = _advanced(model, now, code[used], loss, noise)
+            state = _replace(state, following, used.cpu().numpy())
 
 
 def _distance(latent: Tensor, truth: Tensor) -> Tensor:
@@ -118,7 +123,7 @@ def _distance(latent: Tensor, truth: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _advanced(model: WorldModel, state: State, code: Tensor, loss: StepLoss, noise: Noise) -> State:
-    return model.advance(state, code, loss.prediction, noise)
+    return model.advance(state, code, loss.prediction(), noise)
 
 
 def _replace(state: State, other: State, rows: np.ndarray) -> State:
@@ -127,6 +132,11 @@ def _replace(state: State, other: State, rows: np.ndarray) -> State:
         return other
     index = torch.from_numpy(rows).to(state["latents"].device)
     return {name: value.index_copy(0, index, other[name]) for name, value in state.items()}
+
+
+def _picked(value: Tensor, rows: Tensor) -> Tensor:
+    """Some rows of a tensor, without a copy where they are all."""
+    return value if len(rows) == len(value) else value[rows]
 
 
 class _Truth:
@@ -144,7 +154,10 @@ class _Truth:
         begins_take = np.take_along_axis(window.first, self._begin, 1)
         whole = time - self._begin >= model.dynamics.context - 1
         self._usable = window.valid & (begins_take | whole)[:, :-1]
-        self._latents: dict[int, Tensor] = {}
+        channels, height, width = model.codec.latent_shape
+        shape = self.rows, self.steps + 1, height, width, channels
+        self._latents = torch.empty(shape, device=device).permute(0, 1, 4, 2, 3)
+        self._encoded = 0
 
     def usable(self, t: int) -> np.ndarray:
         """Rows (B,) whose step t is real and whose context at t is known."""
@@ -153,27 +166,34 @@ class _Truth:
     def code(self, t: int) -> Tensor:
         return self._codes[:, t]
 
-    @torch.no_grad()
     def latent(self, t: int) -> Tensor:
-        """The true latent (B, C, h, w) of frame t; two are kept, since each is asked for twice."""
-        if t not in self._latents:
-            self._latents.pop(t - 2, None)
-            self._latents[t] = self._model.codec.encode(to_images(self._frames[:, t]))
-        return self._latents[t]
+        """The true latent (B, C, h, w) of frame t."""
+        return self._until(t)[:, t]
+
+    @torch.no_grad()
+    def _until(self, t: int) -> Tensor:
+        """The true latents (B, T + 1, C, h, w), known up to frame t: each is encoded once."""
+        for time in range(self._encoded, t + 1):
+            self._latents[:, time] = self._model.codec.encode(to_images(self._frames[:, time]))
+        self._encoded = max(self._encoded, t + 1)
+        return self._latents
 
     @torch.no_grad()
     def state(self, t: int, rows: np.ndarray) -> State:
         """The true state at frame t for `rows`, padded at the beginning of an episode."""
-        context = self._model.dynamics.context
-        index = np.maximum(t + np.arange(1 - context, 1), self._begin[rows, t][:, None])
-        row = torch.from_numpy(rows[:, None]).to(self._device)
-        frames = self._frames[row, torch.from_numpy(index).to(self._device)]
-        latents = self._model.codec.encode(to_images(frames.flatten(0, 1)))
+        oldest = t + 1 - self._model.dynamics.context
+        time = np.arange(oldest, t + 1)
+        index = np.maximum(time, self._begin[rows, t][:, None])
+        row = torch.from_numpy(rows).to(self._device)
+        if (index == time).all():
+            latents = _picked(self._until(t)[:, oldest : t + 1], row)
+        else:
+            latents = self._until(t)[row[:, None], torch.from_numpy(index).to(self._device)]
         padded = torch.from_numpy(index[:, 1:] == index[:, :-1]).to(self._device)
-        codes = self._codes[row, torch.from_numpy(index[:, :-1]).to(self._device)]
+        codes = self._codes[row[:, None], torch.from_numpy(index[:, :-1]).to(self._device)]
         idle = self._model.actions.idle_code().to(self._device)
         codes = torch.where(padded[..., None], idle, codes)
-        return self._model.start_latents(latents.unflatten(0, frames.shape[:2]), codes)
+        return self._model.start_latents(latents, codes)
 
     @torch.no_grad()
     def damaged_state(self, t: int, rows: np.ndarray) -> State:

@@ -81,8 +81,10 @@ def _gap(context: Tensor) -> Tensor:
     score = (_apart(context[:, -1], context[:, -2]) + 1e-3) * torch.rand_like(context[:, -1, :1])
     height, width = score.shape[2:]
     highest = score.amax((2, 3), keepdim=True)
-    side = (2 * (height // 8) + 1, 2 * (width // 8) + 1)
-    return F.max_pool2d((score == highest).float(), side, 1, (height // 8, width // 8)) > 0
+    columns = F.max_pool2d(
+        (score == highest).float(), (2 * (height // 8) + 1, 1), 1, (height // 8, 0)
+    )
+    return F.max_pool2d(columns, (1, 2 * (width // 8) + 1), 1, (0, width // 8)) > 0
 
 
 def _apart(one: Tensor, other: Tensor) -> Tensor:

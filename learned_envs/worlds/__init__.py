@@ -3,9 +3,9 @@
 import importlib
 from difflib import get_close_matches
 
-from learned_envs.worlds.world import Behaviour, Pointer, World
+from learned_envs.worlds.world import Behaviour, Pointer, Task, World
 
-__all__ = ["Behaviour", "Pointer", "World", "get", "names"]
+__all__ = ["Behaviour", "Pointer", "Task", "World", "get", "names"]
 
 _NAMES = ("breakout", "koi_pond", "minipaint", "minipaint_soft")
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 from learned_envs.worlds import minipaint
+from learned_envs.worlds.world import Task
 
 WORLD = replace(
     minipaint.WORLD,
@@ -11,4 +12,5 @@ WORLD = replace(
     id_suffix="MinipaintSoft",
     real_kwargs={"soft": True},
     reset_options=partial(minipaint.reset_options, soft=True),
+    task=Task(draw=partial(minipaint.draw_target, soft=True), reward=minipaint.reward),
 )

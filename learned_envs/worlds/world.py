@@ -47,6 +47,21 @@ class Pointer:
     hint: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """What an agent is to do, judged by frames alone, so that it is the same in a dream.
+
+    Attributes:
+        draw: Draws an episode's goal, by name, from its generator, as the real env does at its
+            reset: equal seeds give equal goals, and `info` at reset holds them.
+        reward: Maps frames before a step, frames after it (n, H, W, 3) uint8 and their goals, each
+            with a leading axis of n, to rewards (n,) float64.
+    """
+
+    draw: Callable[[np.random.Generator], dict[str, np.ndarray]]
+    reward: Callable[[np.ndarray, np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
+
+
 @dataclass(frozen=True, kw_only=True)
 class World:
     """One world, real and dreamed.
@@ -74,6 +89,7 @@ class World:
         make_behaviour: Players for rows; row i plays `names[i]`, seeded with `seeds[i]`.
         reset_options: Options of `reset` that a behaviour's episodes begin with, or None.
         events: Counts the named events of a recorded episode.
+        task: Where the reward is a function of the frames: which one. Else None.
         presets: Model configurations by name.
         recipes: Training configurations by preset name.
     """
@@ -96,6 +112,7 @@ class World:
     real_kwargs: Mapping[str, Any] = field(default_factory=dict)
     keys: Mapping[str, Any] = field(default_factory=dict)
     pointer: Pointer | None = None
+    task: Task | None = None
     presets: Mapping[str, Callable[[], WorldModelConfig]] = field(default_factory=dict)
     recipes: Mapping[str, Callable[[], Recipe]] = field(default_factory=dict)
 

@@ -30,7 +30,7 @@ class Codec(nn.Module, ABC):
 
 def to_images(frames: Tensor) -> Tensor:
     """Turns frames (..., H, W, 3) uint8 into images (..., 3, H, W) float32 in [-1, 1]."""
-    return frames.movedim(-1, -3).float() / 127.5 - 1
+    return frames.movedim(-1, -3).float().div_(127.5).sub_(1)
 
 
 def to_frames(images: Tensor) -> Tensor:

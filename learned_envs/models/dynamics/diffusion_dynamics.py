@@ -169,7 +169,7 @@ class DiffusionDynamics(Dynamics):
             "squared_error": error.mean().detach(),
             "squared_error_of_change": change_error.mean().detach(),
         }
-        return StepLoss(total=total, parts=parts, prediction=prediction)
+        return StepLoss(total=total, parts=parts, prediction=lambda: prediction)
 
 
 def _told_in_planes(denoiser: EdmUNetConfig | DilatedCnnConfig) -> bool:

@@ -1,6 +1,7 @@
 """The interface of a family of dynamics, and what passes through it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -53,12 +54,13 @@ class StepLoss:
     Attributes:
         total: Scalar to minimise.
         parts: Its parts and other figures worth logging, by name.
-        prediction: The family's own prediction from that state, without gradients.
+        prediction: Gives the family's own prediction from that state, without gradients; asked for
+            only where a loop is closed.
     """
 
     total: Tensor
     parts: dict[str, Tensor]
-    prediction: Prediction
+    prediction: Callable[[], Prediction]
 
 
 class Dynamics(nn.Module, ABC):

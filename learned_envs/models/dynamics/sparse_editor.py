@@ -208,7 +208,7 @@ class SparseEditor(Dynamics):
             latent=values.detach(), edited=self._edited(mask), surprise=expected.detach()
         )
         figures = {name: value.detach() for name, value in parts.items()}
-        return StepLoss(total=total, parts=figures, prediction=prediction)
+        return StepLoss(total=total, parts=figures, prediction=lambda: prediction)
 
     def _with_noise(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Adds noise to the context of one row in eight; returns latents and levels (B, 1).

@@ -1,0 +1,493 @@
+"""A one-pass editor for worlds that a pointer changes: it rewrites the few places that change.
+
+A summary of the whole picture and the last two pointers make a *situation*. A coarse mask picks
+blocks of places that may change in it; a residual network with shared weights looks at each patch
+of the picked blocks, told where it lies relative to the pointers, and a network for single places
+says of each whether it changes and to what. What is not picked is not even computed, and what does
+not change is copied exactly: a picture at rest stays at rest however long it is dreamed.
+
+A place is told where it lies in the pointer's own terms, too: along and beside its last movement,
+and how far from either end. What a movement does is then the same in every direction.
+
+A place stays what it is, or takes one of a few learned values, or becomes a glaze: any blend of the
+old value and the learned ones. So a flat colour is exact, and a soft stroke can be written, too.
+The three are components of one mixture of Laplace distributions: where two of them come to the
+same, as where black is painted black, it does not matter which, and nothing is taught about it.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from learned_envs.models.actions import ActionEncoding, PointActions
+from learned_envs.models.configuration import configuration
+from learned_envs.models.dynamics.dynamics import (
+    Dynamics,
+    Noise,
+    Prediction,
+    State,
+    StepLoss,
+)
+
+_REACH = 72  # places; what is further away is told as being that far
+_PERIODS = (4, 8, 16, 32, 64, 128)  # of the sines, in places
+_NEAR_PERIODS = _PERIODS[:4]
+_SURE = 10.0  # log-odds where there is nothing to decide
+_PALETTE_SCALE = 3.0  # learned values move as much faster than weights do
+_STRIDE = 4  # places of the grid of patches that become one in the summary, along each side
+
+
+class Patches(NamedTuple):
+    """Which patches are looked at: their rows of the batch, and places in the grid, (N,) each."""
+
+    row: Tensor
+    down: Tensor
+    across: Tensor
+
+
+@configuration
+class PointerEditorConfig:
+    """Sizes and training constants of a `PointerEditor`.
+
+    Attributes:
+        patch: Side of a patch in places of the latent.
+        block: Side of a block in patches.
+        summary: Channels for patches of 8x8 and of 32x32 places, and of the summary.
+        situation: Width of the situation.
+        width: Width of the residual network for patches.
+        hidden: Width inside its residual blocks.
+        depth: Number of its residual blocks.
+        position: Numbers that are learned for each patch of the picture.
+        fine: Width of the network for single places.
+        values: Number of learned values, V.
+        mask: Width of the network that picks blocks.
+        threshold: Log-odds above which a block is picked.
+        most: Patches that a row may have looked at in training, on average over the batch, besides
+            those that change or lie next to one that does.
+        spread: Scale of the Laplace distributions.
+        tolerance: Absolute difference below which a place counts as unchanged.
+        mask_weight: Weight of the mask's loss.
+    """
+
+    patch: int = 4
+    block: int = 2
+    summary: tuple[int, int, int] = (24, 24, 64)
+    situation: int = 192
+    width: int = 176
+    hidden: int = 288
+    depth: int = 4
+    position: int = 32
+    fine: int = 80
+    values: int = 16
+    mask: int = 48
+    threshold: float = -2.0
+    most: int = 16
+    spread: float = 0.15
+    tolerance: float = 0.004
+    mask_weight: float = 0.2
+
+    def build(self, latent_shape: tuple[int, int, int], actions: ActionEncoding) -> "PointerEditor":
+        """Builds the editor for latents (C, h, w).
+
+        Raises:
+            ValueError: If actions are no points, or the latents are not divisible into blocks.
+        """
+        if not isinstance(actions, PointActions) or actions.kinds != 1:
+            raise ValueError(
+                f"actions {actions} were given, expected `PointActions` with one kind of touch: a "
+                "pointer's place and whether it is down"
+            )
+        side = max(self.patch * self.block, 8 * _STRIDE)
+        if latent_shape[1] % side or latent_shape[2] % side:
+            raise ValueError(
+                f"latents of {latent_shape[1]}x{latent_shape[2]} must be divisible by {side}"
+            )
+        return PointerEditor(self, latent_shape, actions)
+
+
+class PointerEditor(Dynamics):
+    """See the module's docstring. Of the state's two latents it reads the newest only."""
+
+    context = 2
+
+    def __init__(
+        self,
+        config: PointerEditorConfig,
+        latent_shape: tuple[int, int, int],
+        actions: PointActions,
+    ):
+        super().__init__()
+        self.config, self.latent_shape = config, latent_shape
+        self.touched_above = actions.threshold
+        self.state_spec, self.noise_spec = {}, {}
+        channels, height, width = latent_shape
+        places = config.patch**2
+        self.grid = height // config.patch, width // config.patch
+        self.summary = _Summary(latent_shape, config.summary)
+        self.situation = _Situation(
+            (height, width), config.summary[-1], config.situation, tell=_described(_PERIODS)
+        )
+        self.mask = _Mask(self.grid, config, tell=_described(_PERIODS))
+        self.place = nn.Embedding(math.prod(self.grid), config.position)
+        self.from_place = nn.Linear(config.position, config.width)
+        self.from_pointers = nn.Linear(4 * _described(_PERIODS), config.width)
+        self.value = nn.Linear(channels, 24)
+        self.from_values = nn.Linear((24 + channels) * places, config.width)
+        self.told = nn.Linear(config.situation, config.width * (config.depth + 1))
+        self.blocks = nn.ModuleList(_PatchBlock(config) for _ in range(config.depth))
+        self.rough = nn.Linear(config.width, places * _written(config))
+        self.fine = _Fine(config, channels, tell=_described(_NEAR_PERIODS))
+        self.palette = nn.Parameter((2 * torch.rand(config.values, channels) - 1) / _PALETTE_SCALE)
+        self.expected_error = nn.Linear(config.situation, 1)
+
+    def predict(self, state: State, action: Tensor, noise: Noise) -> Prediction:
+        """See `Dynamics.predict`."""
+        newest = state["latents"][:, -1]
+        pointers = self._pointers(state, action)
+        situation = self.situation(self.summary(newest), *pointers)
+        mask = self.mask(situation, pointers[0])
+        patches = Patches(*self._patch_mask(mask > self.config.threshold).nonzero(as_tuple=True))
+        chances, values = self._outcomes(situation, pointers[0], newest, patches)
+        edited, written = _likeliest(chances, values)
+        best = chances.topk(2, 1).values
+        margin = torch.full_like(newest[:, :1], _SURE)
+        untouched = torch.zeros_like(newest[:, :1], dtype=torch.bool)
+        side = self.config.patch * self.config.block
+        pick = (mask - self.config.threshold).repeat_interleave(side, 1).repeat_interleave(side, 2)
+        return Prediction(
+            latent=self._pasted(newest, written, patches),
+            edited=self._pasted(untouched, edited, patches),
+            surprise=self.expected_error(situation)[:, 0],
+            decisions={
+                "outcome": self._pasted(margin, best[:, :1] - best[:, 1:], patches),
+                "pick": pick[:, None],
+            },
+        )
+
+    def loss(
+        self, state: State, action: Tensor, target: Tensor, noise: Noise, previous: Tensor
+    ) -> StepLoss:
+        """See `Dynamics.loss`.
+
+        What changed is what the truth changed. Where a state is not the truth and the truth stays
+        as it is, nothing can tell whether it should: such places count neither way.
+        """
+        config = self.config
+        newest = state["latents"][:, -1]
+        pointers = self._pointers(state, action)
+        situation = self.situation(self.summary(newest), *pointers)
+        mask = self.mask(situation, pointers[0]).float()
+        moved = ((target - previous).abs().amax(1) > config.tolerance).float()
+        changed = _any_of(moved, config.patch)
+        near = F.max_pool2d(changed[:, None], 3, 1, 1)[:, 0]
+        to_pick = _any_of(changed, config.block)
+        patches, weight = self._taught(mask, near > 0)
+        chances, values = self._outcomes(situation, pointers[0], newest, patches)
+        old, before, true = (self._cut(latent, patches) for latent in (newest, previous, target))
+        astray = (old - before).abs().amax(1) > config.tolerance
+        stays = (true - before).abs().amax(1) <= config.tolerance
+        error = self._mixture_error(chances, values, true) * ~(astray & stays)
+        changes = changed.sum().clamp(min=1)
+        write = (error.mean((1, 2)) * weight).sum() / changes
+        marks = F.binary_cross_entropy_with_logits(mask, to_pick, reduction="none")
+        picked, left = to_pick.sum().clamp(min=1), (1 - to_pick).sum().clamp(min=1)
+        marks = (marks * to_pick).sum() / picked + 2 * (marks * (1 - to_pick)).sum() / left
+        edited, written = _likeliest(chances.detach(), values.detach())
+        drawn = torch.where(edited, written, old)
+        wrong = (drawn - true).abs().mean(1) * ~(astray & stays)
+        expected = self.expected_error(situation.detach())[:, 0].float()
+        seen = expected.new_zeros(len(newest)).index_add(
+            0, patches.row, weight * wrong.mean((1, 2))
+        )
+        surprise = F.smooth_l1_loss(expected, (seen + 1e-2).log())
+        total = write + config.mask_weight * marks + 0.02 * surprise
+        missed = (to_pick * (mask <= config.threshold)).sum() / picked
+        figures = {
+            "write": write,
+            "mask": marks,
+            "surprise": surprise,
+            "missed": missed,
+            "wrong": (weight[:, None, None] * (wrong > 0.04)).sum() / len(newest),
+            "patches": weight.new_tensor(len(weight) / len(newest)),
+            "changed": changed.sum() / len(newest),
+        }
+
+        def prediction() -> Prediction:
+            picked = self._patch_mask(mask > config.threshold)[patches]
+            rewritten = edited & picked[:, None, None, None]
+            nothing = torch.zeros_like(newest[:, :1], dtype=torch.bool)
+            return Prediction(
+                latent=self._pasted(newest, written, patches),
+                edited=self._pasted(nothing, rewritten, patches),
+                surprise=expected.detach(),
+            )
+
+        figures = {name: value.detach() for name, value in figures.items()}
+        return StepLoss(total=total, parts=figures, prediction=prediction)
+
+    def _pointers(self, state: State, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Places of pointer and last pointer (B, 4): x, y, x, y; which are down (B, 2)."""
+        both = torch.cat([action, state["actions"][:, -1]], 1).float()
+        _, height, width = self.latent_shape
+        size = both.new_tensor([width, height, width, height])
+        places = (both[:, [0, 1, 3, 4]] * size).floor()
+        return torch.minimum(places, size - 1), (both[:, [2, 5]] > self.touched_above).float()
+
+    def _patch_mask(self, blocks: Tensor) -> Tensor:
+        """Blocks (B, h, w) as patches."""
+        side = self.config.block
+        return blocks.repeat_interleave(side, 1).repeat_interleave(side, 2)
+
+    def _taught(self, mask: Tensor, teaching: Tensor) -> tuple[Patches, Tensor]:
+        """Patches to learn from, and their weights (N,).
+
+        All of `teaching` (B, h, w), those that change or lie next to one that does, and of those
+        that the mask picks, or nearly, and of a few others as many as `most` allows, which stand
+        for all of them.
+        """
+        others = self._patch_mask(mask.detach() > self.config.threshold - 1)
+        draws = torch.rand(teaching.shape, device=teaching.device)
+        others = (others | (draws < 2 / teaching[0].numel())) & ~teaching
+        room = max(len(mask), self.config.most * len(mask) - int(teaching.sum()))
+        share = min(1.0, room / max(1, int(others.sum())))
+        others = others & (torch.rand(teaching.shape, device=teaching.device) < share)
+        patches = Patches(*(teaching | others).nonzero(as_tuple=True))
+        return patches, torch.where(others[patches], min(1 / share, 4.0), 1.0)
+
+    def _grid_of(self, latents: Tensor) -> Tensor:
+        """Latents (B, C, h, w) as patches: (B, rows, columns, C, patch, patch), a view."""
+        side = self.config.patch
+        return latents.unflatten(3, (-1, side)).unflatten(2, (-1, side)).permute(0, 2, 4, 1, 3, 5)
+
+    def _cut(self, latents: Tensor, patches: Patches) -> Tensor:
+        """Patches (N, C, patch, patch) of latents (B, C, h, w)."""
+        return self._grid_of(latents)[patches]
+
+    def _pasted(self, latents: Tensor, written: Tensor, patches: Patches) -> Tensor:
+        """Latents (B, C, h, w) with `written` (N, C, patch, patch) in some patches."""
+        grid = self._grid_of(latents).index_put(patches, written.to(latents.dtype))
+        return grid.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
+
+    def _outcomes(
+        self, situation: Tensor, pointers: Tensor, latents: Tensor, patches: Patches
+    ) -> tuple[Tensor, Tensor]:
+        """What may become of every place of some patches of latents (B, C, h, w).
+
+        Returns:
+            Log-chances (N, V + 2, patch, patch), and the values (N, V + 2, C, patch, patch) that
+            they are of: the old one, the learned ones, and the glaze.
+        """
+        side, (row, down, across) = self.config.patch, patches
+        corner = torch.stack([across, down], 1) * float(side)
+        apart = pointers[row].unflatten(1, (2, 2)) - (corner + (side - 1) / 2)[:, None]
+        values = self._cut(latents, patches).flatten(2).transpose(1, 2)  # (N, places, C)
+        seen = torch.cat([F.relu(self.value(values)), values], 2).flatten(1)
+        told = self.told(situation).unflatten(1, (self.config.depth + 1, -1))
+        x = self.from_values(seen) + self.from_pointers(describe(apart, _PERIODS).flatten(1))
+        x = x + self.from_place(self.place(down * self.grid[1] + across)) + told[row, 0]
+        for i, block in enumerate(self.blocks):
+            x = block(x, told[row, i + 1])
+        written = self.rough(x).unflatten(1, (side**2, -1))
+        written = (written + self.fine(x, values, pointers[row], corner)).float()
+        count = self.config.values + 2
+        palette = (_PALETTE_SCALE * self.palette).float()
+        blend = written[..., count:].softmax(2)
+        glaze = blend[..., :1] * values + blend[..., 1:] @ palette
+        learned = palette.expand(*values.shape[:2], -1, -1)
+        all_values = torch.cat([values[:, :, None], learned, glaze[:, :, None]], 2)
+        chances = written[..., :count].log_softmax(2).transpose(1, 2)
+        all_values = all_values.permute(0, 2, 3, 1)
+        return chances.unflatten(2, (side, side)), all_values.unflatten(3, (side, side))
+
+    def _mixture_error(self, chances: Tensor, values: Tensor, true: Tensor) -> Tensor:
+        """How badly outcomes explain true patches (N, C, patch, patch): (N, patch, patch).
+
+        Negative log-likelihood of the chances alone, and the error of the values, weighted by how
+        likely it is that they were meant. One sum for both would be the mixture's likelihood; but
+        then a wrong colour would outweigh a wrong shape by far, and shapes be learned last.
+        """
+        error = (true[:, None] - values).abs().sum(2)
+        joint = chances - error.detach() / self.config.spread
+        meant = joint.detach().softmax(1)
+        return (meant * error).sum(1) - joint.logsumexp(1)
+
+
+def _likeliest(chances: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Whether places change (N, 1, patch, patch), and the likeliest value (N, C, patch, patch)."""
+    best = chances.argmax(1, keepdim=True)
+    index = best[:, :, None].expand(-1, -1, values.shape[2], -1, -1)
+    return best > 0, values.gather(1, index)[:, 0]
+
+
+def _written(config: PointerEditorConfig) -> int:
+    """Numbers that are written for a place: chances of V + 2 outcomes, and a blend of V + 1."""
+    return 2 * config.values + 3
+
+
+def _any_of(places: Tensor, side: int) -> Tensor:
+    """The largest of every square of places (B, h, w) with that side."""
+    return places.unflatten(2, (-1, side)).unflatten(1, (-1, side)).amax((2, 4))
+
+
+def describe(distance: Tensor, periods: tuple[int, ...]) -> Tensor:
+    """Distances (...) in places as features (..., n): as they are, clipped, absolute, and sines."""
+    distance = distance.clamp(-_REACH, _REACH)
+    angle = distance[..., None] * distance.new_tensor([2 * math.pi / period for period in periods])
+    near = distance / 16
+    plain = torch.stack([near, near.clamp(-1, 1), near.abs()], -1)
+    return torch.cat([plain, angle.sin(), angle.cos()], -1)
+
+
+def _described(periods: tuple[int, ...]) -> int:
+    return 3 + 2 * len(periods)
+
+
+class _Summary(nn.Module):
+    """Sums up latents (B, C, h, w) as (B, n), with weights of its own for every part of them."""
+
+    def __init__(self, latent_shape: tuple[int, int, int], widths: tuple[int, int, int]):
+        super().__init__()
+        channels, height, width = latent_shape
+        fine, coarse, whole = widths
+        grid, large = (height // 8, width // 8), (height // (8 * _STRIDE), width // (8 * _STRIDE))
+        self.first = nn.Conv2d(channels, fine, 8, 8)
+        self.first_place = nn.Parameter(0.1 * torch.randn(1, fine, *grid))
+        self.second = nn.Conv2d(fine, coarse, _STRIDE, _STRIDE)
+        self.second_place = nn.Parameter(0.1 * torch.randn(1, coarse, *large))
+        self.third = nn.Linear(coarse * math.prod(large), 2 * whole)
+        self.last = nn.Linear(2 * whole, whole)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        x = F.relu(self.first(latents) + self.first_place)
+        x = F.relu(self.second(x) + self.second_place)
+        return self.last(F.relu(self.third(x.flatten(1))))
+
+
+class _Situation(nn.Module):
+    """Joins a summary (B, n) with pointers (B, 4) and which are down (B, 2): (B, width)."""
+
+    def __init__(self, size: tuple[int, int], summary: int, width: int, *, tell: int):
+        super().__init__()
+        height, across = size
+        self.places = nn.ModuleList(
+            nn.Embedding(count, 32) for count in (across, height, across, height)
+        )
+        self.down = nn.Linear(3, 32)
+        self.first = nn.Linear(4 * 32 + 32 + 2 * tell + summary, width)
+        self.second = nn.Linear(width, width)
+
+    def forward(self, summary: Tensor, pointers: Tensor, down: Tensor) -> Tensor:
+        places = [table(pointers[:, i].long()) for i, table in enumerate(self.places)]
+        moved = describe(pointers[:, :2] - pointers[:, 2:], _PERIODS).flatten(1)
+        down = self.down(torch.cat([down, down.prod(1, keepdim=True)], 1))
+        x = F.relu(self.first(torch.cat([*places, down, moved, summary], 1)))
+        return F.relu(self.second(x))
+
+
+class _Mask(nn.Module):
+    """Log-odds (B, h, w) that something changes in each block."""
+
+    def __init__(self, grid: tuple[int, int], config: PointerEditorConfig, *, tell: int):
+        super().__init__()
+        height, width = grid[0] // config.block, grid[1] // config.block
+        self.across = nn.Linear(2 * tell, config.mask)
+        self.down = nn.Linear(2 * tell, config.mask)
+        self.place = nn.Parameter(0.1 * torch.randn(height, width, config.mask))
+        self.situation = nn.Linear(config.situation, config.mask)
+        self.hidden = nn.Linear(config.mask, config.mask)
+        self.last = nn.Linear(config.mask, 1)
+        with torch.no_grad():
+            self.last.bias.fill_(-3.0)  # little changes
+        side = config.patch * config.block
+        for name, count in (("columns", width), ("rows", height)):
+            middles = torch.arange(count) * float(side) + (side - 1) / 2
+            self.register_buffer(name, middles, persistent=False)
+        self.columns: Tensor
+        self.rows: Tensor
+
+    def forward(self, situation: Tensor, pointers: Tensor) -> Tensor:
+        across = pointers[:, None, [0, 2]] - self.columns[:, None]
+        down = pointers[:, None, [1, 3]] - self.rows[:, None]
+        x = self.across(describe(across, _PERIODS).flatten(2))[:, None]
+        x = x + self.down(describe(down, _PERIODS).flatten(2))[:, :, None]
+        x = F.relu(x + self.place + self.situation(situation)[:, None, None])
+        return self.last(F.relu(self.hidden(x)))[..., 0]
+
+
+class _PatchBlock(nn.Module):
+    """A residual block for patches (N, width), told of the situation (N, width)."""
+
+    def __init__(self, config: PointerEditorConfig):
+        super().__init__()
+        self.norm = nn.LayerNorm(config.width, elementwise_affine=False)
+        self.first = nn.Linear(config.width, config.hidden)
+        self.second = nn.Linear(config.hidden, config.width)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+        return x + self.second(F.relu(self.first(self.norm(x) + told)))
+
+
+class _Fine(nn.Module):
+    """What happens at single places, shared by all: (N, places, n), to be added to the rest.
+
+    Its first layer multiplies what it is told of the place with what it is told of the patch, so
+    that an edge can lie anywhere between places.
+    """
+
+    def __init__(self, config: PointerEditorConfig, channels: int, *, tell: int):
+        super().__init__()
+        width = config.fine
+        self.from_patch = nn.Linear(config.width, 2 * width)
+        self.from_place = nn.Linear(6 * tell, 2 * width, bias=False)
+        self.from_value = nn.Linear(channels, 2 * width, bias=False)
+        self.norm = nn.LayerNorm(width)
+        self.second = nn.Linear(width, width)
+        self.third = nn.Linear(width, width)
+        self.last = nn.Linear(width, _written(config))
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+        offset = torch.arange(float(config.patch))
+        place = torch.stack(torch.meshgrid(offset, offset, indexing="xy"), -1).flatten(0, 1)
+        self.register_buffer("place", place, persistent=False)
+        self.place: Tensor
+
+    def forward(self, patch: Tensor, values: Tensor, pointers: Tensor, corner: Tensor) -> Tensor:
+        """See the class.
+
+        Args:
+            patch: Features of patches, (N, width).
+            values: Of their places, (N, places, C).
+            pointers: (N, 4), as `_seen_from` takes them.
+            corner: Their first places, (N, 2), x and y.
+        """
+        at = corner[:, None] + self.place
+        place = self.from_place(describe(_seen_from(pointers, at), _NEAR_PERIODS).flatten(2))
+        x = self.from_patch(F.relu(patch))[:, None] + place + self.from_value(values)
+        one, other = x.chunk(2, 2)
+        x = F.relu(self.norm(one * other))
+        return self.last(F.relu(self.third(F.relu(self.second(x)))))
+
+
+def _seen_from(pointers: Tensor, at: Tensor) -> Tensor:
+    """Where places are in a pointer's terms: (N, places, 6).
+
+    Right and down of it; along its last movement and beside it; how far from its two ends.
+
+    Args:
+        pointers: (N, 4), x and y now and before.
+        at: (N, places, 2), x and y.
+    """
+    now, before = pointers[:, None, :2], pointers[:, None, 2:]
+    moved = now - before
+    length = moved.square().sum(2, keepdim=True).sqrt().clamp(min=1e-3)
+    ahead = moved / length
+    from_now, from_before = at - now, at - before
+    along = (from_now * ahead).sum(2)
+    beside = from_now[..., 0] * ahead[..., 1] - from_now[..., 1] * ahead[..., 0]
+    far, far_before = ((away.square().sum(2) + 1e-6).sqrt() for away in (from_now, from_before))
+    return torch.stack([*from_now.unbind(2), along, beside, far, far_before], 2)
