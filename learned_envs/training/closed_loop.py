@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learned_envs.data.window import Window
-from learned_envs.models.codecs.codec import to_images
+from learned_envs.models.codecs.codec import Codec, ImageCodec, Kept, to_images
 from learned_envs.models.dynamics.dynamics import Noise, State, StepLoss
 from learned_envs.models.world_model import WorldModel, training_noise
 from learned_envs.training.damage import plant_damage
@@ -145,6 +145,8 @@ class _Truth:
         whole = time - self._begin >= model.dynamics.context - 1
         self._usable = window.valid & (begins_take | whole)[:, :-1]
         self._latents: dict[int, Tensor] = {}
+        apart = not isinstance(model.codec, ImageCodec)
+        self._takes = _Takes(model.codec, self._frames, self._begin) if apart else None
 
     def usable(self, t: int) -> np.ndarray:
         """Rows (B,) whose step t is real and whose context at t is known."""
@@ -158,8 +160,14 @@ class _Truth:
         """The true latent (B, C, h, w) of frame t; two are kept, since each is asked for twice."""
         if t not in self._latents:
             self._latents.pop(t - 2, None)
-            self._latents[t] = self._model.codec.encode(to_images(self._frames[:, t]))
+            self._latents[t] = self._encoded((slice(None), slice(t, t + 1)))[:, 0]
         return self._latents[t]
+
+    def _encoded(self, where: tuple[Tensor | slice, Tensor | slice]) -> Tensor:
+        """The true latents (b, k, C, h, w) of the frames at `where`, rows and times (b, k)."""
+        if self._takes is not None:
+            return self._takes.latents[where]
+        return self._model.codec.begin(to_images(self._frames[where]))[0]
 
     @torch.no_grad()
     def state(self, t: int, rows: np.ndarray) -> State:
@@ -167,13 +175,13 @@ class _Truth:
         context = self._model.dynamics.context
         index = np.maximum(t + np.arange(1 - context, 1), self._begin[rows, t][:, None])
         row = torch.from_numpy(rows[:, None]).to(self._device)
-        frames = self._frames[row, torch.from_numpy(index).to(self._device)]
-        latents = self._model.codec.encode(to_images(frames.flatten(0, 1)))
+        latents = self._encoded((row, torch.from_numpy(index).to(self._device)))
         padded = torch.from_numpy(index[:, 1:] == index[:, :-1]).to(self._device)
         codes = self._codes[row, torch.from_numpy(index[:, :-1]).to(self._device)]
         idle = self._model.actions.idle_code().to(self._device)
         codes = torch.where(padded[..., None], idle, codes)
-        return self._model.start_latents(latents.unflatten(0, frames.shape[:2]), codes)
+        kept = self._takes.kept(t, rows) if self._takes is not None else {}
+        return self._model.start_latents(latents, codes, kept)
 
     @torch.no_grad()
     def damaged_state(self, t: int, rows: np.ndarray) -> State:
@@ -181,6 +189,40 @@ class _Truth:
         state = self.state(t, rows)
         begin = self._begin[rows, t]
         index = begin + (torch.rand(len(rows)).numpy() * (t - begin)).astype(int)
-        where = torch.from_numpy(rows).to(self._device), torch.from_numpy(index).to(self._device)
-        earlier = self._model.codec.encode(to_images(self._frames[where]))
+        row, time = (torch.from_numpy(i[:, None]).to(self._device) for i in (rows, index))
+        earlier = self._encoded((row, time))[:, 0]
         return {**state, "latents": plant_damage(state["latents"], earlier)}
+
+
+class _Takes:
+    """What a codec that keeps something makes of a window's takes, each from its whole history.
+
+    So latents mean the same at every step of a take, and go with one and the same that is kept.
+
+    Args:
+        codec: Any.
+        frames: (B, T + 1, H, W, 3) uint8.
+        begin: (B, T + 1), when the take began that a frame is of.
+
+    Attributes:
+        latents: (B, T + 1, C, h, w).
+    """
+
+    @torch.no_grad()
+    def __init__(self, codec: Codec, frames: Tensor, begin: np.ndarray):
+        self.latents = torch.empty(*begin.shape, *codec.latent_shape, device=frames.device)
+        self._number = np.zeros(begin.shape, int)
+        kept: list[Kept] = []
+        for row, begins in enumerate(begin):
+            for first in np.unique(begins):
+                take = slice(first, first + (begins == first).sum())
+                latents, whole = codec.begin(to_images(frames[row : row + 1, take]))
+                self.latents[row, take] = latents[0]
+                self._number[row, take] = len(kept)
+                kept.append(whole)
+        self._kept = {n: torch.cat([whole[n] for whole in kept]) for n in codec.kept_spec}
+
+    def kept(self, t: int, rows: np.ndarray) -> Kept:
+        """What is kept of the takes that `rows` are in at frame t."""
+        number = torch.from_numpy(self._number[rows, t])
+        return {name: value[number.to(value.device)] for name, value in self._kept.items()}
