@@ -145,8 +145,8 @@ class _Truth:
         whole = time - self._begin >= model.dynamics.context - 1
         self._usable = window.valid & (begins_take | whole)[:, :-1]
         self._latents: dict[int, Tensor] = {}
-        apart = not isinstance(model.codec, ImageCodec)
-        self._takes = _Takes(model.codec, self._frames, self._begin) if apart else None
+        keeps = not isinstance(model.codec, ImageCodec)
+        self._takes = _Takes(model.codec, self._frames, self._begin) if keeps else None
 
     def usable(self, t: int) -> np.ndarray:
         """Rows (B,) whose step t is real and whose context at t is known."""
@@ -195,12 +195,12 @@ class _Truth:
 
 
 class _Takes:
-    """What a codec that keeps something makes of a window's takes, each from its whole history.
+    """A window's takes as a codec that keeps something sees them, each of them as one history.
 
-    So latents mean the same at every step of a take, and go with one and the same that is kept.
+    So latents mean the same at every step of a take, and go with what is kept of it.
 
     Args:
-        codec: Any.
+        codec: The codec.
         frames: (B, T + 1, H, W, 3) uint8.
         begin: (B, T + 1), when the take began that a frame is of.
 
