@@ -22,6 +22,7 @@ from learned_envs.deploy.parity import ParityError, check_parity
 from learned_envs.dream.dream_env import DreamEnv
 from learned_envs.dream.onnx_runtime import OnnxRuntime
 from learned_envs.dream.torch_runtime import TorchRuntime
+from learned_envs.evaluation.speed.cost import count_gflop
 from learned_envs.models.actions import ActionEncoding, PointActions
 from learned_envs.models.checkpoint import GRAPH, Starts, save_checkpoint
 from learned_envs.models.codecs.codec import to_frames, to_images
@@ -260,11 +261,12 @@ def test_faults_are_planted_in_what_is_latent_and_never_in_what_is_kept():
     assert any(not torch.equal(seen, true) for seen, true in newest)
 
 
-def test_surprise_and_the_spread_of_latents_are_measured():
+def test_surprise_the_spread_of_latents_and_the_cost_of_a_step_are_measured():
     model, window = model_of(), next(windows(2, rows=2, steps=12))
     table = measure_surprises(model, iter([window]))
     assert table.isfinite().all() and table[0] < table[-1]
     assert latent_spread(model.codec, window) > 0
+    assert count_gflop(model) > 0
 
 
 def test_a_history_of_no_frames_is_no_context():

@@ -59,7 +59,8 @@ class WorldModel(nn.Module):
         config: What it was built from.
         surprises: (1000,) sorted, the surprise of held-out real one-step predictions; a step's
             doubt is its quantile among them.
-        context: Frames of history that a start wants: as many as the dynamics or the codec look at.
+        context: Frames of history that a start wants: the dynamics' context or the codec's, the
+            longer of the two.
         noise_spec: The noise that one step consumes, by name, for one row.
         state_spec: Shapes of the state's tensors, for one row.
         kept_spec: Those among them that a step leaves as they are: what the codec keeps, its names
