@@ -8,7 +8,9 @@ from copy import deepcopy
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 
@@ -63,7 +65,7 @@ def pack(
     save_checkpoint(
         folder,
         model,
-        collect_starts(world),
+        collect_starts(world, model.codec.context),
         world=world.name,
         settings={
             "fps": world.fps,
@@ -121,7 +123,7 @@ def measure_surprises(
     Every eighth step of each window is predicted: neighbours are much alike, and the largest models
     take a fifth of a second for each.
     """
-    context, seen = model.dynamics.context, []
+    context, seen = model.context, []
     generators = [np.random.default_rng(row) for row in range(HELD_OUT_ROWS)]
     for window in islice(held_out, windows):
         frames, actions = torch.from_numpy(window.observation), torch.from_numpy(window.action)
@@ -138,16 +140,23 @@ def measure_surprises(
     return torch.quantile(torch.cat(seen), levels)
 
 
-def collect_starts(world: World, count: int = 16) -> Starts:
-    """The distinct frames that the real env's `reset` shows, over `count` seeds."""
+def collect_starts(world: World, length: int = 1, count: int = 16) -> Starts:
+    """The distinct first `length` frames of the real env left idle, over `count` seeds."""
     env = world.make_real()
-    frames = np.stack([env.reset(seed=HELD_OUT_SEED + i)[0] for i in range(count)])
-    frames = np.unique(frames, axis=0)
-    shape = world.action_space.shape or ()
+    histories = [_idle_frames(env, world, HELD_OUT_SEED + i, length) for i in range(count)]
+    frames = np.unique(np.stack(histories), axis=0)
+    idle = torch.as_tensor(world.idle_action, dtype=_action_dtype(world))
     return Starts(
-        frames=torch.from_numpy(frames[:, None]),
-        actions=torch.zeros(len(frames), 0, *shape, dtype=_action_dtype(world)),
+        frames=torch.from_numpy(frames),
+        actions=idle.expand(len(frames), length - 1, *idle.shape),
     )
+
+
+def _idle_frames(env: gym.Env[Any, Any], world: World, seed: int, length: int) -> np.ndarray:
+    frames = [env.reset(seed=seed)[0]]
+    while len(frames) < length:
+        frames.append(env.step(world.idle_action)[0])
+    return np.stack(frames)
 
 
 def _action_dtype(world: World) -> torch.dtype:

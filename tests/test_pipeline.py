@@ -19,6 +19,7 @@ from learned_envs.models.diffusion import DiffusionConfig
 from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
 from learned_envs.models.dynamics.edm_unet import EdmUNetConfig
 from learned_envs.models.world_model import WorldModelConfig
+from learned_envs.packing import collect_starts
 from learned_envs.training.codec import CodecRecipe
 from learned_envs.training.recipe import Recipe
 
@@ -58,6 +59,15 @@ def test_the_starts_are_frames_of_the_real_reset(packed_run, world):
     real = world.make_real().reset(seed=0)[0]
     assert frames.shape == (1, 1, 64, 64, 3)
     assert np.array_equal(frames[0, 0], real)
+
+
+def test_a_start_is_as_long_as_the_codec_wants_and_idle(world):
+    starts = collect_starts(world, length=3)
+    env = world.make_real()
+    played = [env.reset(seed=0)[0], *(env.step(world.idle_action)[0] for _ in range(2))]
+    assert np.array_equal(starts.frames[0].numpy(), np.stack(played))
+    assert starts.actions.shape == (len(starts.frames), 2)
+    assert (starts.actions == world.idle_action).all()
 
 
 def test_the_table_of_doubt_is_sorted_and_not_empty(packed_run):

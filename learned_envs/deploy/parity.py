@@ -122,7 +122,7 @@ def _compared(
             _agree("the latents kept", got[name][:, :-1], value[:, :-1], _EXACT)
         else:
             _agree(f"state {name!r}", got[name][sure], value[sure], tolerance)
-    image = model.codec.decode(latent)
+    image = model.decode(got)
     frames = got["frame"].float()
     below, above = (to_frames(image + side).float() for side in (-tolerance, tolerance))
     _between("the frame", frames, below, above, _EXACT)

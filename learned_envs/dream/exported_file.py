@@ -5,6 +5,8 @@ The graph is one step:
     inputs   state_<name>..., action, noise_<name>...
     outputs  next_<name>..., frame, reward, termination, doubt, surprise
 
+A state without a `next_` stays as it is: what the codec keeps.
+
 Three entries of the file's `metadata_props` hold the rest: `learned_envs`, a JSON text with spaces,
 shapes, noise and defaults; `learned_envs_init`, a small second graph (frames, actions) ->
 (state_<name>..., frame), in base64; and `learned_envs_starts`, the bank of starts, an `.npz` in

@@ -45,24 +45,28 @@ class StepGraph(nn.Module):
         self.model = model
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Maps state, action and noise to the next state, the frame and `OUTCOME`."""
+        """Maps state, action and noise to what changes of the state, the frame and `OUTCOME`."""
         states, noises = list(self.model.state_spec), list(self.model.noise_spec)
         state = dict(zip(states, tensors, strict=False))
         noise = dict(zip(noises, tensors[len(states) + 1 :], strict=True))
         following, prediction = self.model.step(state, tensors[len(states)], noise)
-        frame = to_frames(self.model.codec.decode(following["latents"][:, -1]))
+        frame = to_frames(self.model.decode(following))
         none = torch.zeros_like(prediction.surprise)
         reward = none if prediction.reward is None else prediction.reward
         termination = none if prediction.termination is None else prediction.termination
         assert prediction.doubt is not None
         return (
-            *(following[name] for name in states),
+            *(following[name] for name in _changing(self.model)),
             frame,
             reward,
             termination,
             prediction.doubt,
             prediction.surprise,
         )
+
+
+def _changing(model: WorldModel) -> list[str]:
+    return [name for name in model.state_spec if name not in model.kept_spec]
 
 
 def step_graph(model: WorldModel, *, half: bool = False) -> onnx.ModelProto:
@@ -79,7 +83,7 @@ def step_graph(model: WorldModel, *, half: bool = False) -> onnx.ModelProto:
         StepGraph(model).eval(),
         [*states.values(), action, *noise.values()],
         inputs=[*(f"state_{n}" for n in states), "action", *(f"noise_{n}" for n in noise)],
-        outputs=[*(f"next_{n}" for n in states), "frame", *OUTCOME],
+        outputs=[*(f"next_{n}" for n in _changing(model)), "frame", *OUTCOME],
         half=half,
     )
 

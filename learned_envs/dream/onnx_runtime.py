@@ -47,6 +47,7 @@ class OnnxRuntime(Runtime):
         shape = self.spec.observation_space.shape
         self.state_shapes = {**self.spec.state, "frame": shape}
         self._inputs = [item.name for item in self._session.get_inputs()]
+        self._outputs = [item.name for item in self._session.get_outputs()]
 
     def _open_file(self) -> None:
         # From its bytes, so that the graph cannot have ONNX Runtime read another file.
@@ -93,10 +94,11 @@ class OnnxRuntime(Runtime):
         feeds = {f"state_{name}": state[name] for name in self.spec.state}
         feeds |= {f"noise_{name}": value for name, value in noise.items()}
         feeds["action"] = action
-        outputs = self._session.run(None, {name: feeds[name] for name in self._inputs})
-        count = len(self.state_shapes)
-        following = dict(zip(self.state_shapes, outputs[:count], strict=True))
-        outcome = dict(zip(OUTCOME, outputs[count:], strict=True))
+        values = self._session.run(self._outputs, {name: feeds[name] for name in self._inputs})
+        given = dict(zip(self._outputs, values, strict=True))
+        following = {name: given.get(f"next_{name}", state[name]) for name in self.spec.state}
+        following["frame"] = given["frame"]
+        outcome = {name: given[name] for name in OUTCOME}
         shown = np.isfinite(self.latents(following)).all((1, 2, 3))
         told = np.isfinite(np.stack(list(outcome.values()))).all(0)
         return following, {**outcome, "finite": np.logical_and(shown, told)}

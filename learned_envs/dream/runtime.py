@@ -53,8 +53,9 @@ class Runtime(ABC):
             noise: As `spec.noise` says, with a leading batch axis, float32.
 
         Returns:
-            The next state, and `reward`, `termination` (a probability), `doubt`, `surprise`, all
-            (B,) float32, and `finite` (B,) bool: whether all that was predicted are numbers.
+            The next state, which may share with `state` what stays as it is, and `reward`,
+            `termination` (a probability), `doubt`, `surprise`, all (B,) float32, and `finite` (B,)
+            bool: whether all that was predicted are numbers.
         """
 
     @abstractmethod

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from learned_envs.models.actions import ActionEncoding
 from learned_envs.models.codecs.autoencoder import AutoencoderConfig
-from learned_envs.models.codecs.codec import to_frames, to_images
+from learned_envs.models.codecs.codec import Kept, to_frames, to_images
 from learned_envs.models.codecs.identity import IdentityConfig
+from learned_envs.models.codecs.sprites import SpritesConfig
 from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
 from learned_envs.models.dynamics.dynamics import Noise, NoiseSpec, Prediction, State
@@ -23,8 +24,9 @@ from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
 from learned_envs.models.heads import HeadsConfig
 
 DOUBT_LEVELS = 1000
+_KEPT = "kept_"
 
-CodecConfig = IdentityConfig | AutoencoderConfig
+CodecConfig = IdentityConfig | AutoencoderConfig | SpritesConfig
 DynamicsConfig = SparseEditorConfig | PointerEditorConfig | DiffusionDynamicsConfig
 
 
@@ -58,8 +60,12 @@ class WorldModel(nn.Module):
         config: What it was built from.
         surprises: (1000,) sorted, the surprise of held-out real one-step predictions; a step's
             doubt is its quantile among them.
+        context: Frames of history that a start wants: the dynamics' context or the codec's, the
+            longer of the two.
         noise_spec: The noise that one step consumes, by name, for one row.
         state_spec: Shapes of the state's tensors, for one row.
+        kept_spec: Those among them that a step leaves as they are: what the codec keeps, its names
+            behind `kept_`.
     """
 
     def __init__(self, config: WorldModelConfig):
@@ -71,13 +77,16 @@ class WorldModel(nn.Module):
         self.heads = config.heads.build(self.codec.latent_shape) if config.heads else None
         self.surprises = nn.Buffer(torch.zeros(DOUBT_LEVELS))
         latent, context = self.codec.latent_shape, self.dynamics.context
+        self.context = max(context, self.codec.context)
         self.noise_spec = dict(self.dynamics.noise_spec)
         if self.codec.lattice is not None and self.codec.lattice.rounding == "stochastic":
             self.noise_spec["dither"] = NoiseSpec(latent, "uniform")
+        self.kept_spec = {_KEPT + name: shape for name, shape in self.codec.kept_spec.items()}
         self.state_spec = {
             "latents": (context, *latent),
             "actions": (context - 1, self.actions.size),
             **self.dynamics.state_spec,
+            **self.kept_spec,
         }
 
     @torch.no_grad()
@@ -85,8 +94,8 @@ class WorldModel(nn.Module):
         """Makes a state from recorded history.
 
         Args:
-            frames: (B, k, H, W, 3) uint8, oldest first, k >= 1. The last K are used; a shorter
-                history is padded by repeating its first frame with idle actions.
+            frames: (B, k, H, W, 3) uint8, oldest first, k >= 1. The last `context` are used; a
+                shorter history is padded by repeating its first frame with idle actions.
             actions: (B, k - 1, ...) raw actions between those frames.
 
         Raises:
@@ -104,14 +113,19 @@ class WorldModel(nn.Module):
                 f"actions of shape {tuple(actions.shape)} were given, expected {expected}: one "
                 "fewer than frames"
             )
-        context = self.dynamics.context
-        frames = frames[:, -context:]
-        codes = self.actions.encode(actions[:, actions.shape[1] - (frames.shape[1] - 1) :])
-        latents = self.codec.encode(to_images(frames).flatten(0, 1))
-        return self.start_latents(latents.unflatten(0, frames.shape[:2]), codes)
+        latents, kept = self.codec.begin(to_images(frames[:, -self.context :]))
+        latents = latents[:, -self.dynamics.context :]
+        codes = self.actions.encode(actions[:, actions.shape[1] - (latents.shape[1] - 1) :])
+        return self.start_latents(latents, codes, kept)
 
-    def start_latents(self, latents: Tensor, codes: Tensor) -> State:
-        """Makes a state from latents (B, k, C, h, w) and encoded actions (B, k - 1, A), k <= K."""
+    def start_latents(self, latents: Tensor, codes: Tensor, kept: Kept) -> State:
+        """Makes a state from what a codec made of a history.
+
+        Args:
+            latents: (B, k, C, h, w), k <= K.
+            codes: (B, k - 1, A), the encoded actions between them.
+            kept: As the codec's `kept_spec` says.
+        """
         missing = self.dynamics.context - latents.shape[1]
         if missing:
             idle = self.actions.idle_code().to(latents.device).expand(len(latents), missing, -1)
@@ -120,7 +134,7 @@ class WorldModel(nn.Module):
         state = {"latents": latents, "actions": codes}
         for name, shape in self.dynamics.state_spec.items():
             state[name] = latents.new_zeros(len(latents), *shape)
-        return state
+        return state | {_KEPT + name: value for name, value in kept.items()}
 
     def step(self, state: State, action: Tensor, noise: Noise) -> tuple[State, Prediction]:
         """Dreams one step: pure, batched, traceable, differentiable.
@@ -149,6 +163,7 @@ class WorldModel(nn.Module):
             **prediction.state,
             "latents": torch.cat([state["latents"][:, 1:], latent[:, None]], 1),
             "actions": torch.cat([state["actions"][:, 1:], code[:, None]], 1),
+            **{name: state[name] for name in self.kept_spec},
         }
 
     def judge(self, state: State, following: State, prediction: Prediction) -> Prediction:
@@ -162,10 +177,15 @@ class WorldModel(nn.Module):
             prediction, latent=latent, reward=reward, termination=termination, doubt=doubt
         )
 
+    def decode(self, state: State) -> Tensor:
+        """Decodes the newest latent to images (B, 3, H, W), nominally in [-1, 1]."""
+        kept = {name.removeprefix(_KEPT): state[name] for name in self.kept_spec}
+        return self.codec.decode(state["latents"][:, -1], kept)
+
     @torch.no_grad()
     def render(self, state: State) -> Tensor:
         """Decodes the newest latent to frames (B, H, W, 3) uint8."""
-        return to_frames(self.codec.decode(state["latents"][:, -1]))
+        return to_frames(self.decode(state))
 
 
 def draw_noise(

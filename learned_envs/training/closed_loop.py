@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learned_envs.data.window import Window
-from learned_envs.models.codecs.codec import to_images
+from learned_envs.models.codecs.codec import Codec, ImageCodec, Kept, to_images
 from learned_envs.models.dynamics.dynamics import Noise, State, StepLoss
 from learned_envs.models.world_model import WorldModel, training_noise
 from learned_envs.training.damage import plant_damage
@@ -154,10 +154,15 @@ class _Truth:
         begins_take = np.take_along_axis(window.first, self._begin, 1)
         whole = time - self._begin >= model.dynamics.context - 1
         self._usable = window.valid & (begins_take | whole)[:, :-1]
-        channels, height, width = model.codec.latent_shape
-        shape = self.rows, self.steps + 1, height, width, channels
-        self._latents = torch.empty(shape, device=device).permute(0, 1, 4, 2, 3)
-        self._encoded = 0
+        keeps = not isinstance(model.codec, ImageCodec)
+        self._takes = _Takes(model.codec, self._frames, self._begin) if keeps else None
+        if self._takes is not None:
+            self._latents, self._encoded = self._takes.latents, self.steps + 1
+        else:
+            channels, height, width = model.codec.latent_shape
+            shape = self.rows, self.steps + 1, height, width, channels
+            self._latents = torch.empty(shape, device=device).permute(0, 1, 4, 2, 3)
+            self._encoded = 0
 
     def usable(self, t: int) -> np.ndarray:
         """Rows (B,) whose step t is real and whose context at t is known."""
@@ -174,7 +179,8 @@ class _Truth:
     def _until(self, t: int) -> Tensor:
         """The true latents (B, T + 1, C, h, w), known up to frame t: each is encoded once."""
         for time in range(self._encoded, t + 1):
-            self._latents[:, time] = self._model.codec.encode(to_images(self._frames[:, time]))
+            images = to_images(self._frames[:, time : time + 1])
+            self._latents[:, time] = self._model.codec.begin(images)[0][:, 0]
         self._encoded = max(self._encoded, t + 1)
         return self._latents
 
@@ -193,7 +199,8 @@ class _Truth:
         codes = self._codes[row[:, None], torch.from_numpy(index[:, :-1]).to(self._device)]
         idle = self._model.actions.idle_code().to(self._device)
         codes = torch.where(padded[..., None], idle, codes)
-        return self._model.start_latents(latents, codes)
+        kept = self._takes.kept(t, rows) if self._takes is not None else {}
+        return self._model.start_latents(latents, codes, kept)
 
     @torch.no_grad()
     def damaged_state(self, t: int, rows: np.ndarray) -> State:
@@ -201,6 +208,40 @@ class _Truth:
         state = self.state(t, rows)
         begin = self._begin[rows, t]
         index = begin + (torch.rand(len(rows)).numpy() * (t - begin)).astype(int)
-        where = torch.from_numpy(rows).to(self._device), torch.from_numpy(index).to(self._device)
-        earlier = self._model.codec.encode(to_images(self._frames[where]))
+        row, time = (torch.from_numpy(i).to(self._device) for i in (rows, index))
+        earlier = self._until(t)[row, time]
         return {**state, "latents": plant_damage(state["latents"], earlier)}
+
+
+class _Takes:
+    """A window's takes as a codec that keeps something sees them, each of them as one history.
+
+    So latents mean the same at every step of a take, and go with what is kept of it.
+
+    Args:
+        codec: The codec.
+        frames: (B, T + 1, H, W, 3) uint8.
+        begin: (B, T + 1), when the take began that a frame is of.
+
+    Attributes:
+        latents: (B, T + 1, C, h, w).
+    """
+
+    @torch.no_grad()
+    def __init__(self, codec: Codec, frames: Tensor, begin: np.ndarray):
+        self.latents = torch.empty(*begin.shape, *codec.latent_shape, device=frames.device)
+        self._number = np.zeros(begin.shape, int)
+        kept: list[Kept] = []
+        for row, begins in enumerate(begin):
+            for first in np.unique(begins):
+                take = slice(first, first + (begins == first).sum())
+                latents, whole = codec.begin(to_images(frames[row : row + 1, take]))
+                self.latents[row, take] = latents[0]
+                self._number[row, take] = len(kept)
+                kept.append(whole)
+        self._kept = {n: torch.cat([whole[n] for whole in kept]) for n in codec.kept_spec}
+
+    def kept(self, t: int, rows: np.ndarray) -> Kept:
+        """What is kept of the takes that `rows` are in at frame t."""
+        number = torch.from_numpy(self._number[rows, t])
+        return {name: value[number.to(value.device)] for name, value in self._kept.items()}

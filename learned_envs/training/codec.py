@@ -90,7 +90,7 @@ def latent_spread(codec: Codec, window: Window) -> float:
     """The standard deviation of a codec's latents over the frames of a window."""
     device = next(codec.parameters()).device
     frames = torch.from_numpy(window.observation).flatten(0, 1)
-    latents = [codec.encode(to_images(part.to(device))) for part in frames.split(64)]
+    latents = [codec.begin(to_images(part.to(device))[:, None])[0] for part in frames.split(64)]
     return torch.cat(latents).std().item()
 
 

@@ -34,7 +34,7 @@ class Journal:
 
     def round_end(self, step: int, model: WorldModel) -> None:
         """Dreams the held-out window: error per horizon, a grid of first steps, rollout strips."""
-        context = model.dynamics.context
+        context = model.context
         truth = self._window.observation[:, context:]
         dreamed = dream_frames(model, self._window.observation[:, :context], self._window.action)
         seam = self._window.first[:, 1:].any(1)

@@ -50,10 +50,10 @@ def dynamics_trainer(
                 yield _loss(model, item, recipe.head_noise)
                 step += 1
 
-    if recipe.window < model.dynamics.context:
+    if recipe.window < model.context:
         raise ValueError(
             f"`window` (={recipe.window}) must be at least the model's context "
-            f"(={model.dynamics.context}): no step of a shorter one has a known context"
+            f"(={model.context}): no step of a shorter one has a known context"
         )
     model.codec.requires_grad_(False)
     return Rounds(model, recipe, losses, folder, device=device, log=log, round_end=round_end)

@@ -189,7 +189,7 @@ def doubt_auroc(
     world: World, model: WorldModel, seed: int, rows: int = 64, windows: int = 4
 ) -> float:
     """How well doubt finds the steps whose squared error is among the worst 5%: 0.5 to 1."""
-    context = model.dynamics.context
+    context = model.context
     live = LiveWindows(world, rows, 32, seed, warm_up=world.max_episode_steps // 2)
     generators = [np.random.default_rng(seed + row) for row in range(rows)]
     doubts, errors = [], []

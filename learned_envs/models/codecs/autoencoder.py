@@ -11,7 +11,7 @@ neighbouring latents decode alike.
 import torch
 from torch import Tensor, nn
 
-from learned_envs.models.codecs.codec import Codec
+from learned_envs.models.codecs.codec import ImageCodec, Kept
 from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.blocks import ResidualBlock, convolution
 from learned_envs.models.lattice import Lattice
@@ -55,7 +55,7 @@ class AutoencoderConfig:
         return Autoencoder(self, image_size)
 
 
-class Autoencoder(Codec):
+class Autoencoder(ImageCodec):
     """See the module's docstring. Takes images of any size that `factor` divides."""
 
     def __init__(self, config: AutoencoderConfig, image_size: tuple[int, int]):
@@ -83,7 +83,7 @@ class Autoencoder(Codec):
         self.decoder = nn.Sequential(convolution(config.channels, coarsest), *decoder)
 
     def encode(self, images: Tensor) -> Tensor:
-        """See `Codec.encode`; it rounds to the nearest value, on a stochastic lattice too."""
+        """See `ImageCodec.encode`; it rounds to the nearest value, on a stochastic lattice too."""
         return self._rounded(self.encode_continuous(images))
 
     def encode_continuous(self, images: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class Autoencoder(Codec):
         latents = self.encoder(images.contiguous(memory_format=torch.channels_last))
         return latents.float().tanh()
 
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, kept: Kept | None = None) -> Tensor:
         """See `Codec.decode`."""
         return self.decoder(latents.contiguous(memory_format=torch.channels_last)).float()
 

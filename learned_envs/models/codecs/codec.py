@@ -7,25 +7,57 @@ from torch import Tensor, nn
 
 from learned_envs.models.lattice import Lattice
 
+Kept = dict[str, Tensor]
+
 
 class Codec(nn.Module, ABC):
     """Turns images (B, 3, H, W) in [-1, 1] into latents (B, C, h, w) and back.
 
+    What does not change while a dream lasts may be *kept* beside the latents: seen at the start,
+    carried on unchanged, and given back for decoding.
+
     Attributes:
         latent_shape: (C, h, w).
         lattice: The values latents are rounded to, or None where they are continuous.
+        kept_spec: Shapes of what is kept, by name, for one row.
+        context: Images of a history that `begin` wants to see; it takes fewer, too.
     """
 
     latent_shape: tuple[int, int, int]
     lattice: Lattice | None
+    kept_spec: dict[str, tuple[int, ...]]
+    context: int
+
+    @abstractmethod
+    def begin(self, images: Tensor) -> tuple[Tensor, Kept]:
+        """Encodes a history: images (B, k, 3, H, W) in [-1, 1], oldest first, k >= 1.
+
+        Returns:
+            Latents (B, k, C, h, w), on the lattice if any, and what is kept, as `kept_spec` says.
+        """
+
+    @abstractmethod
+    def decode(self, latents: Tensor, kept: Kept) -> Tensor:
+        """Decodes latents (B, C, h, w) to images (B, 3, H, W), nominally in [-1, 1]."""
+
+
+class ImageCodec(Codec):
+    """A codec that encodes every image by itself and keeps nothing."""
+
+    kept_spec = {}
+    context = 1
 
     @abstractmethod
     def encode(self, images: Tensor) -> Tensor:
         """Encodes images (B, 3, H, W) in [-1, 1] as latents (B, C, h, w), on the lattice if any."""
 
     @abstractmethod
-    def decode(self, latents: Tensor) -> Tensor:
-        """Decodes latents (B, C, h, w) to images (B, 3, H, W), nominally in [-1, 1]."""
+    def decode(self, latents: Tensor, kept: Kept | None = None) -> Tensor:
+        """See `Codec.decode`."""
+
+    def begin(self, images: Tensor) -> tuple[Tensor, Kept]:
+        """Encodes images (B, k, 3, H, W) one by one; nothing is kept."""
+        return self.encode(images.flatten(0, 1)).unflatten(0, images.shape[:2]), {}
 
 
 def to_images(frames: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from learned_envs.models.codecs.poses import Poses
+from learned_envs.models.codecs.poses import Poses, apart
 from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.blocks import convolution
 
@@ -75,7 +75,7 @@ class Finder(nn.Module):
         x, y = place % width + 0.5 + at[:, 1], place // width + 0.5 + at[:, 2]
         centre = torch.stack([x, y], 2) * CELL - 0.5
         facing = F.normalize(at[:, 3:].transpose(1, 2), dim=2)
-        near = torch.cdist(centre, centre) < _APART
+        near = apart(centre, centre) < _APART
         twice = (near & torch.ones_like(near).tril(-1)).any(2)
         found = (best.sigmoid() > self._chance) & ~twice
         return Poses(centre=centre, facing=facing), found

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from learned_envs.models.codecs.codec import Codec
+from learned_envs.models.codecs.codec import ImageCodec, Kept
 from learned_envs.models.configuration import configuration
 from learned_envs.models.lattice import Lattice
 
@@ -22,7 +22,7 @@ class IdentityConfig:
         return IdentityCodec(self, image_size)
 
 
-class IdentityCodec(Codec):
+class IdentityCodec(ImageCodec):
     """Latents are images."""
 
     def __init__(self, config: IdentityConfig, image_size: tuple[int, int]):
@@ -34,6 +34,6 @@ class IdentityCodec(Codec):
         """Returns `images`."""
         return images
 
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, kept: Kept | None = None) -> Tensor:
         """Returns `latents`."""
         return latents

@@ -39,6 +39,11 @@ class Poses:
         return self.centre + torch.stack([ahead * fx - aside * fy, ahead * fy + aside * fx], -1)
 
 
+def apart(one: Tensor, other: Tensor) -> Tensor:
+    """Distances (B, N, M) of points (B, N, 2) from others (B, M, 2); `cdist` has no ONNX form."""
+    return torch.linalg.vector_norm(one[:, :, None] - other[:, None], dim=-1)
+
+
 def crop(images: Tensor, poses: Poses, size: tuple[int, int], texels: float = 1.0) -> Tensor:
     """Cuts oriented rectangles out of images.
 

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from learned_envs.models.codecs.codec import Codec, Kept
 from learned_envs.models.codecs.figures import Figure, Figures, FiguresConfig
 from learned_envs.models.codecs.finder import CELL, Finder, FinderConfig
-from learned_envs.models.codecs.poses import Poses
+from learned_envs.models.codecs.poses import Poses, apart
 from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.blocks import convolution
-
-Kept = dict[str, Tensor]
 
 _SAME = 14.0  # pixels that a figure may move from one frame to the next
 _BESIDE = 5  # pixels around a figure that are not taken for ground
@@ -32,6 +31,7 @@ class SpritesConfig:
         figures: The networks that read and draw them.
         shade: Pixels across the kernel, at half of the resolution, by which they darken the ground.
         cover: Channels of the network that says what covers them.
+        context: Frames of a history in which the ground is looked for.
     """
 
     count: int = 12
@@ -39,13 +39,18 @@ class SpritesConfig:
     figures: FiguresConfig = FiguresConfig()
     shade: int = 11
     cover: int = 24
+    context: int = 8
+
+    def __post_init__(self):
+        if self.context < 1:
+            raise ValueError(f"`context` (={self.context}) must be at least 1")
 
     def build(self, image_size: tuple[int, int]) -> "Sprites":
         """Builds the codec for images (H, W)."""
         return Sprites(self, image_size)
 
 
-class Sprites(nn.Module):
+class Sprites(Codec):
     """See the module's docstring.
 
     A latent is one plane of an eighth of the picture's resolution; in reading order it begins with
@@ -53,10 +58,6 @@ class Sprites(nn.Module):
     edges), the direction it faces as x and y, and the code of its shape. Kept are `still` (3, H, W)
     in [-1, 1], the picture without figures, `cover` (1, H, W) in [0, 1], `coats` and `worn`; see
     `Figure`.
-
-    Attributes:
-        latent_shape: (C, h, w).
-        kept_spec: Shapes of what is kept, by name, for one row.
     """
 
     def __init__(self, config: SpritesConfig, image_size: tuple[int, int]):
@@ -65,7 +66,8 @@ class Sprites(nn.Module):
         if height % CELL or width % CELL:
             raise ValueError(f"images of {height}x{width} must be divisible by {CELL}")
         self.config, self.image_size = config, image_size
-        self.latent_shape = (1, height // CELL, width // CELL)
+        self.latent_shape, self.lattice = (1, height // CELL, width // CELL), None
+        self.context = config.context
         code, size = config.figures.code, config.figures.coat_size
         if config.count * (5 + code) > self.latent_shape[1] * self.latent_shape[2]:
             raise ValueError(
@@ -93,13 +95,7 @@ class Sprites(nn.Module):
         )  # fmt: skip
 
     def begin(self, images: Tensor) -> tuple[Tensor, Kept]:
-        """Takes a history apart: images (B, k, 3, H, W) in [-1, 1], oldest first.
-
-        Figures are those of the newest image, followed back to the oldest.
-
-        Returns:
-            Latents (B, k, C, h, w), and what is kept, as `kept_spec` says.
-        """
+        """See `Codec.begin`; figures are those of the newest image, followed back to the oldest."""
         rough, alive = self.finder.find(images[:, -1], self.config.count)
         code, poses = self.figures.read(images[:, -1], rough)
         coats = self.figures.coats(self.figures.seen(images[:, -1], poses))
@@ -115,7 +111,7 @@ class Sprites(nn.Module):
         return torch.stack([self.latent_of(figure) for figure in seen], 1), kept
 
     def decode(self, latents: Tensor, kept: Kept) -> Tensor:
-        """Puts images (B, 3, H, W), nominally in [-1, 1], together from latents (B, C, h, w)."""
+        """See `Codec.decode`."""
         layer = self.figures.draw(self.figure_of(latents, kept), self.image_size)
         return self.compose(layer, kept["still"], kept["cover"])
 
@@ -165,8 +161,8 @@ class Sprites(nn.Module):
             found, (B, N) bool.
         """
         found, there = self.finder.find(images, self.config.count)
-        apart = torch.cdist(poses.centre, found.centre)
-        nearest, index = apart.masked_fill(~there[:, None], torch.inf).min(2)
+        distance = apart(poses.centre, found.centre)
+        nearest, index = distance.masked_fill(~there[:, None], torch.inf).min(2)
         same = nearest < _SAME
         index = index[..., None].expand(-1, -1, 2)
         followed = Poses(
@@ -179,7 +175,7 @@ class Sprites(nn.Module):
         """By how much figures (B, 4, H, W) darken the ground, (B, 1, H, W)."""
         dark = self.shade(F.avg_pool2d(layer[:, 3:], 2))
         size = layer.shape[2:]
-        return F.interpolate(dark, size, mode="bilinear", align_corners=False).clamp(0, 0.9)
+        return F.interpolate(dark, size, mode="bilinear", align_corners=False).clamp(0.0, 0.9)
 
     def _around(self, figure: Figure) -> Tensor:
         """Where figures or their shadows may be seen, (B, 1, H, W) bool."""
