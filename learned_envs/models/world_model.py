@@ -15,16 +15,18 @@ from learned_envs.models.actions import ActionEncoding
 from learned_envs.models.codecs.autoencoder import AutoencoderConfig
 from learned_envs.models.codecs.codec import to_frames, to_images
 from learned_envs.models.codecs.identity import IdentityConfig
+from learned_envs.models.codecs.variational import VariationalAutoencoderConfig
 from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
 from learned_envs.models.dynamics.dynamics import Noise, NoiseSpec, Prediction, State
+from learned_envs.models.dynamics.latent_cnn import LatentCNNConfig
 from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
 from learned_envs.models.heads import HeadsConfig
 
 DOUBT_LEVELS = 1000
 
-CodecConfig = IdentityConfig | AutoencoderConfig
-DynamicsConfig = SparseEditorConfig | DiffusionDynamicsConfig
+CodecConfig = IdentityConfig | AutoencoderConfig | VariationalAutoencoderConfig
+DynamicsConfig = SparseEditorConfig | DiffusionDynamicsConfig | LatentCNNConfig
 
 
 @configuration

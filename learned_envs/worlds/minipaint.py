@@ -16,6 +16,8 @@ from sims.minipaint.program import PRESSED, pixel_at
 
 if TYPE_CHECKING:
     from learned_envs.data.episode import Episode
+    from learned_envs.models.world_model import WorldModelConfig
+    from learned_envs.training.recipe import Recipe
 
 WEIGHTS = {
     "sketcher": 0.3, "writer": 0.1, "filler": 0.08, "corrector": 0.2, "fiddler": 0.14,
@@ -23,6 +25,11 @@ WEIGHTS = {
 }  # fmt: skip
 ODD_START_RATE = 0.5
 PAINTED_START_RATE = 0.25
+PUBLISHED_FRAMES, PUBLISHED_PAIRS = 237_010, 371_799
+"""What Infinipaint trained its codec and its dynamics on."""
+
+_NOT_PRESSED = 0.49999  # the highest threshold at which `PRESSED` counts, but for rounding
+_NEVER = 1e9  # a distance from the truth that no latent comes to
 
 
 def make_behaviour(names: Sequence[str], seeds: Sequence[int]) -> Painters:
@@ -71,6 +78,40 @@ def events(episode: Episode) -> dict[str, int]:
     return counts | {"gap clicks": parts.count(None)}
 
 
+def seed() -> WorldModelConfig:
+    """The published model at its full size, 33.6 million parameters: a codec and a flat network."""
+    from learned_envs.models.actions import PointActions
+    from learned_envs.models.codecs.variational import VariationalAutoencoderConfig
+    from learned_envs.models.dynamics.latent_cnn import LatentCNNConfig
+    from learned_envs.models.world_model import WorldModelConfig
+
+    return WorldModelConfig(
+        image_size=(SIZE, SIZE),
+        actions=PointActions(threshold=_NOT_PRESSED, spread=2.4),
+        codec=VariationalAutoencoderConfig(),
+        dynamics=LatentCNNConfig(),
+    )
+
+
+def seed_recipe() -> Recipe:
+    """As many frames and steps as were published, each once: how often they were seen is not told.
+
+    Nor are batches, rates and the schedule of its own predictions: these are ours. Rounds are as
+    long as episodes, so that crowded canvases come in each.
+    """
+    from learned_envs.training.codec import CodecRecipe
+    from learned_envs.training.recipe import Recipe
+
+    return Recipe(
+        steps=PUBLISHED_PAIRS // 32, round_steps=1000, batch=32, window=32, learning_rate=2e-4,
+        episode_steps=1000, closing=((0.2, 0.0), (1.0, 0.5)), on_truth=0.0, damaged=0.0,
+        divergence=_NEVER,
+        codec=CodecRecipe(
+            steps=PUBLISHED_FRAMES // 16, round_steps=2000, batch=16, learning_rate=1e-4
+        ),
+    )  # fmt: skip
+
+
 WORLD = World(
     name="minipaint",
     id_suffix="Minipaint",
@@ -87,4 +128,6 @@ WORLD = World(
     make_behaviour=make_behaviour,
     reset_options=reset_options,
     events=events,
+    presets={"seed": seed},
+    recipes={"seed": seed_recipe},
 )
