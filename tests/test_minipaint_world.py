@@ -340,13 +340,14 @@ def test_a_mouse_paints_in_the_real_program():
 
     send(mouse.press(0.5, 0.25, 0.0))
     stage.tick()
-    send(mouse.move(0.75, 0.25))
-    stage.tick()
+    mouse.move(0.75, 0.25)
     send(mouse.release(0.1))
-    stage.tick()
+    while stage.running:
+        stage.tick()
     assert (shown()[55:57, 112 - 42 : 168 - 42] == 0).all()
     before = shown().copy()
-    send(mouse.press(0.1, 0.25, 0.2) + mouse.release(0.21))  # the eraser, within one step
-    stage.tick()
+    send(mouse.press(0.1, 0.25, 0.2) + mouse.release(0.21))  # the eraser
+    while stage.running:
+        stage.tick()
     assert stage.snapshot().real is not None and env.step(IDLE)[4]["tool"] == 1
     assert np.array_equal(shown(), before)

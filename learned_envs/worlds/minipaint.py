@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from learned_envs.worlds.minipaint_painters import STYLES, Painters, eraser_chosen
-from learned_envs.worlds.world import Pointer, World
+from learned_envs.worlds.world import Manners, Pointer, World
 from sims.minipaint.drawing import drawing
 from sims.minipaint.layout import BRUSHES, COLOURS, SIZE, part_at
 from sims.minipaint.program import PRESSED, pixel_at
@@ -124,7 +124,11 @@ WORLD = World(
     real="sims.minipaint:MinipaintEnv",
     real_vector="sims.minipaint:MinipaintVectorEnv",
     behaviours=WEIGHTS,
-    pointer=Pointer(action=brush, hint="Draw with the mouse; click a tool, a colour or the slider"),
+    pointer=Pointer(
+        action=brush,
+        hint="Draw with the mouse; click a tool, a colour or the slider",
+        manners=Manners(throttle=0.08, dead_zone=4.0, longest=12.0),  # as the published viewer has
+    ),
     make_behaviour=make_behaviour,
     reset_options=reset_options,
     events=events,
