@@ -1,9 +1,9 @@
 """Training of a codec on single frames, before the dynamics that will use it.
 
-Besides reconstruction there is one optional term: the latent should move as the picture moves
-(equivariance, as in EQ-VAE, Kouzelis et al. 2025, arXiv:2502.09509, here for shifts). On latents
-that do not, dynamics have to learn a new pattern for every position of a thing within a cell, and
-things dissolve.
+Besides reconstruction, and what a codec's own bottleneck asks for, there is one optional term: the
+latent should move as the picture moves (equivariance, as in EQ-VAE, Kouzelis et al. 2025,
+arXiv:2502.09509, here for shifts). On latents that do not, dynamics have to learn a new pattern for
+every position of a thing within a cell, and things dissolve.
 """
 
 import math

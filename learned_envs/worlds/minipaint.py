@@ -28,7 +28,7 @@ PAINTED_START_RATE = 0.25
 PUBLISHED_FRAMES, PUBLISHED_PAIRS = 237_010, 371_799
 """What Infinipaint trained its codec and its dynamics on."""
 
-_NOT_PRESSED = 0.49999  # the highest threshold at which `PRESSED` counts, but for rounding
+_NOT_PRESSED = 0.49999  # just below `PRESSED`: a touch must be above its threshold, not at it
 _NEVER = 1e9  # a distance from the truth that no latent comes to
 
 
@@ -94,7 +94,7 @@ def seed() -> WorldModelConfig:
 
 
 def seed_recipe() -> Recipe:
-    """As many frames and steps as were published, each once: how often they were seen is not told.
+    """As many frames and pairs as were published, each once: how often they were seen is not told.
 
     Nor are batches, rates and the schedule of its own predictions: these are ours. Rounds are as
     long as episodes, so that crowded canvases come in each.
