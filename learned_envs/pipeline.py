@@ -21,7 +21,7 @@ from learned_envs.data.windows import StoreWindows
 from learned_envs.disk import full_disk_says, replace_file
 from learned_envs.dream.weights import resolve
 from learned_envs.models.checkpoint import load_checkpoint
-from learned_envs.models.codecs.autoencoder import Autoencoder
+from learned_envs.models.codecs.codec import TrainableCodec
 from learned_envs.models.configuration import to_json
 from learned_envs.models.dynamics.diffusion_dynamics import (
     DiffusionDynamics,
@@ -178,7 +178,7 @@ def train(
         device: `cpu` or `cuda`.
     """
     begun, recipe = time.monotonic(), origin.recipe
-    if isinstance(model.codec, Autoencoder):
+    if isinstance(model.codec, TrainableCodec):
         codec = train_codec(
             model.codec, recipe.codec, windows, folder / "codec", minutes=minutes, device=device
         )

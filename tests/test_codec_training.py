@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from learned_envs.data.window import Window
-from learned_envs.models.codecs.autoencoder import Autoencoder, AutoencoderConfig
-from learned_envs.models.codecs.codec import to_images
+from learned_envs.models.codecs.autoencoder import AutoencoderConfig
+from learned_envs.models.codecs.codec import TrainableCodec, to_images
+from learned_envs.models.codecs.variational import VariationalAutoencoderConfig
 from learned_envs.models.lattice import Lattice
 from learned_envs.training import rounds
 from learned_envs.training.codec import CodecRecipe, codec_loss, train_codec
@@ -18,6 +19,9 @@ from learned_envs.training.rounds import DivergedError
 
 SIZE = 32
 CONFIG = AutoencoderConfig(channels=6, factor=4, widths=(12, 16), lattice=Lattice(levels=7))
+VARIATIONAL = VariationalAutoencoderConfig(
+    channels=6, widths=(8, 12, 16), blocks=1, groups=4, kl_weight=0.01
+)
 SHORT = CodecRecipe(steps=8, round_steps=3, batch=4, warmup=2, equivariance=0.1)
 
 
@@ -40,21 +44,22 @@ def squares(seed: int, rows: int = 8, steps: int = 3) -> Iterator[Window]:
         )
 
 
-def codec() -> Autoencoder:
+def codec(config: AutoencoderConfig | VariationalAutoencoderConfig = CONFIG) -> TrainableCodec:
     torch.manual_seed(0)
-    return CONFIG.build((SIZE, SIZE))
+    return config.build((SIZE, SIZE))
 
 
-def parameters(codec: Autoencoder | None) -> torch.Tensor:
+def parameters(codec: TrainableCodec | None) -> torch.Tensor:
     assert codec is not None
     return torch.cat([p.flatten() for p in codec.parameters()])
 
 
-def test_a_tiny_codec_beats_the_constant_picture_within_eighty_steps(tmp_path):
+@pytest.mark.parametrize("config", [CONFIG, VARIATIONAL], ids=["lattice", "variational"])
+def test_a_tiny_codec_beats_the_constant_picture_within_eighty_steps(config, tmp_path):
     recipe = CodecRecipe(
         steps=80, round_steps=40, batch=8, learning_rate=6e-3, warmup=5, average=0.8
     )
-    trained = train_codec(codec(), recipe, squares, tmp_path, progress=False)
+    trained = train_codec(codec(config), recipe, squares, tmp_path, progress=False)
     assert trained is not None
     images = to_images(torch.from_numpy(next(squares(999)).observation).flatten(0, 1))
     constant = images.mean((0, 2, 3), keepdim=True)
@@ -118,6 +123,13 @@ def test_equivariance_is_asked_for_only_where_it_has_a_weight():
     assert set(parts) == {"l1"} and total.item() == parts["l1"].item()
     total, parts = codec_loss(codec(), images, CodecRecipe(equivariance=0.5))
     assert total.item() == pytest.approx((parts["l1"] + 0.5 * parts["equivariance"]).item())
+
+
+def test_what_the_bottleneck_costs_is_part_of_the_loss():
+    images = to_images(torch.from_numpy(next(squares(0)).observation).flatten(0, 1))
+    total, parts = codec_loss(codec(VARIATIONAL), images, CodecRecipe())
+    assert set(parts) == {"l1", "kl"} and parts["kl"] > 0
+    assert total.item() == pytest.approx((parts["l1"] + parts["kl"]).item())
 
 
 def test_the_averaged_codec_holds_no_graph_of_the_steps_that_made_it(tmp_path):

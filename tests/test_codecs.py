@@ -1,5 +1,7 @@
 """Codecs and the lattice: exactness, rounding, gradients, equivariance."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,6 +11,10 @@ from torch.nn import functional as F
 from learned_envs.models.codecs.autoencoder import Autoencoder, AutoencoderConfig
 from learned_envs.models.codecs.codec import to_frames, to_images
 from learned_envs.models.codecs.identity import IdentityConfig
+from learned_envs.models.codecs.variational import (
+    VariationalAutoencoder,
+    VariationalAutoencoderConfig,
+)
 from learned_envs.models.lattice import Lattice
 from learned_envs.training.codec import equivariance_loss
 
@@ -129,9 +135,10 @@ class Recorded(torch.nn.Module):
 
 def bottleneck(codec: Autoencoder) -> tuple[torch.Tensor, torch.Tensor]:
     """What training's bottleneck makes of 200 pictures' latents, and those latents."""
+    images = torch.rand(200, 3, 16, 24) * 2 - 1
     codec.decoder = Recorded()  # pyright: ignore[reportAttributeAccessIssue]
-    _, latents = codec.reconstruct(torch.rand(200, 3, 16, 24) * 2 - 1)
-    return codec.decoder.seen, latents
+    codec.reconstruct(images)
+    return codec.decoder.seen, codec.encode_continuous(images)
 
 
 @torch.no_grad()
@@ -155,6 +162,52 @@ def test_a_reconstruction_moves_every_parameter_of_the_autoencoder():
     codec = autoencoder(Lattice(levels=99), uniform_share=0.0)
     images = torch.rand(4, 3, 16, 24) * 2 - 1
     F.l1_loss(codec.reconstruct(images)[0], images).backward()
+    assert [n for n, p in codec.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+def variational(**changes) -> VariationalAutoencoder:
+    torch.manual_seed(0)
+    sizes = {"channels": 3, "widths": (8, 12, 16), "blocks": 1, "groups": 4}
+    return VariationalAutoencoderConfig(**(sizes | changes)).build((16, 24))
+
+
+@torch.no_grad()
+def test_a_variational_autoencoder_halves_the_picture_once_for_each_width_after_the_first():
+    codec, images = variational(), torch.randn(2, 3, 16, 24)
+    latents = codec.encode(images)
+    assert codec.lattice is None and codec.factor == 4
+    assert codec.latent_shape == (3, 4, 6) and latents.shape == (2, 3, 4, 6)
+    assert codec.decode(latents).shape == images.shape
+
+
+@torch.no_grad()
+def test_a_variational_latent_is_the_mean_of_what_training_draws():
+    codec, images = variational(), torch.rand(1, 3, 16, 24) * 2 - 1
+    codec.decoder = Recorded()  # pyright: ignore[reportAttributeAccessIssue]
+    codec.reconstruct(images.expand(4000, -1, -1, -1))
+    assert torch.equal(codec.encode(images), codec.encode_continuous(images))
+    drawn, log_variance = codec.decoder.seen, codec._posterior(images)[1][0]
+    torch.testing.assert_close(drawn.mean(0), codec.encode(images)[0], atol=0.1, rtol=0)
+    torch.testing.assert_close(drawn.var(0).log(), log_variance, atol=0.15, rtol=0)
+
+
+@torch.no_grad()
+def test_the_kl_loss_is_zero_for_the_unit_gaussian_and_grows_away_from_it():
+    codec, images = variational(kl_weight=0.5), torch.zeros(1, 3, 16, 24)
+    last = codec.encoder[-1][2]
+    last.weight.zero_()
+    kl = {}
+    for name, mean, log_variance in (("unit", 0, 0), ("off", 2, 0), ("narrow", 0, -2)):
+        last.bias[:3], last.bias[3:] = mean, log_variance
+        kl[name] = codec.reconstruct(images)[1]["kl"].item()
+    expected = {"unit": 0.0, "off": 0.5 * 2, "narrow": 0.5 * (math.exp(-2) + 1) / 2}
+    assert kl == pytest.approx(expected)
+
+
+def test_reconstruction_and_kl_move_every_parameter_of_the_variational_autoencoder():
+    codec, images = variational(), torch.rand(4, 3, 16, 24) * 2 - 1
+    reconstruction, losses = codec.reconstruct(images)
+    (F.l1_loss(reconstruction, images) + losses["kl"]).backward()
     assert [n for n, p in codec.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 

@@ -20,13 +20,17 @@ from learned_envs.deploy.parity import ParityError, check_parity
 from learned_envs.dream.dream_env import DreamEnv
 from learned_envs.dream.onnx_runtime import OnnxRuntime
 from learned_envs.dream.torch_runtime import TorchRuntime
+from learned_envs.models.actions import PointActions
 from learned_envs.models.checkpoint import GRAPH, CheckpointError, add_graph
 from learned_envs.models.codecs.autoencoder import AutoencoderConfig
+from learned_envs.models.codecs.variational import VariationalAutoencoderConfig
 from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig, tiny_denoiser
 from learned_envs.models.dynamics.edm_unet import EdmUNetConfig
+from learned_envs.models.dynamics.latent_cnn import LatentCNNConfig
 from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
 from learned_envs.models.heads import HeadsConfig
 from learned_envs.models.lattice import Lattice
+from learned_envs.models.world_model import WorldModelConfig
 
 STARTS = tiny_starts(tiny_config()).frames.numpy()
 PLAIN_DOMAINS = {"", "ai.onnx"}
@@ -374,3 +378,18 @@ def test_a_unet_over_a_lattice_of_latents_is_exported(tmp_path, rounding):
         env = gym.make("Dream-v0", weights=path)
         env.reset(seed=0)
         assert env.step(1)[0] in env.observation_space
+
+
+@pytest.mark.full
+def test_a_flat_network_over_a_variational_codec_is_exported(tmp_path):
+    config = WorldModelConfig(
+        image_size=(16, 16),
+        actions=PointActions(threshold=0.49999, spread=2.0),
+        codec=VariationalAutoencoderConfig(channels=4, widths=(8, 48), blocks=1, groups=4),
+        dynamics=LatentCNNConfig(width=48, blocks=2, groups=4),
+    )
+    folder = save_tiny(tmp_path / "flat", tiny_model(config))
+    for path in export(folder, tmp_path / "out", steps=40):
+        env = gym.make("Dream-v0", weights=path)
+        env.reset(seed=0)
+        assert env.step(env.action_space.sample())[0] in env.observation_space

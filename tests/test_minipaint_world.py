@@ -1,5 +1,7 @@
 """People at Minipaint: that they try everything, see only frames, and what recordings hold."""
 
+import dataclasses
+import math
 import pickle
 from collections import Counter
 from types import SimpleNamespace
@@ -7,17 +9,24 @@ from types import SimpleNamespace
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium.vector.utils import batch_space
 from tiny_minipaint import CONTROLS, IDLE, at, canvas
 
-from learned_envs import worlds
+from learned_envs import pipeline, worlds
 from learned_envs.data.writer import EpisodeWriter
+from learned_envs.dream.dream_env import DreamEnv
+from learned_envs.models.codecs.variational import VariationalAutoencoderConfig
+from learned_envs.models.dynamics.latent_cnn import LatentCNNConfig
+from learned_envs.models.world_model import WorldModelConfig
 from learned_envs.play.hands import Mouse
 from learned_envs.play.stage import Stage
 from learned_envs.recording.inspect import inspect
 from learned_envs.recording.live import LiveWindows
 from learned_envs.recording.metadata import metadata_names
 from learned_envs.recording.takes import planned_takes, record_take
+from learned_envs.training.codec import CodecRecipe
+from learned_envs.training.recipe import Recipe
 from learned_envs.worlds.minipaint_painters import STYLES, Style, eraser_chosen, planned
 from sims import minipaint as sim
 from sims.minipaint.layout import part_at
@@ -273,6 +282,49 @@ def test_a_recording_can_be_inspected(tmp_path):
     assert [action.name for action in report.actions] == ["u", "v", "pressed"]
 
 
+def test_the_seed_preset_has_the_published_sizes():
+    model = WORLD.presets["seed"]().build()
+    assert model.codec.latent_shape == (16, 56, 56)
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(33.6e6, rel=0.02)
+    assert len(model.dynamics.blocks) == 4 and model.dynamics.read_actions.in_channels == 4
+
+
+def test_the_seed_preset_sees_the_button_where_the_program_does():
+    actions = WORLD.presets["seed"]().actions
+    touches = torch.tensor([[0.5, 0.25, pressed] for pressed in (0.0, 0.499, sim.PRESSED, 1.0)])
+    bell, button = actions.draw(touches, (56, 56)).unbind(1)
+    assert button.amax((1, 2)).tolist() == [0, 0, 1, 1]
+    assert (bell[3] > math.exp(-0.5)).sum() == pytest.approx(math.pi * 2.4**2, abs=4)
+
+
+def test_the_seed_preset_is_trained_on_as_much_as_was_published():
+    recipe = WORLD.recipes["seed"]()
+    assert recipe.steps * recipe.batch == pytest.approx(371_799, rel=1e-3)
+    assert recipe.codec.steps * recipe.codec.batch == pytest.approx(237_010, rel=1e-3)
+
+
+def test_the_seed_preset_is_trained_packed_and_dreamed(tmp_path, monkeypatch):
+    def tiny() -> WorldModelConfig:
+        return dataclasses.replace(
+            WORLD.presets["seed"](),
+            codec=VariationalAutoencoderConfig(channels=4, widths=(4, 4, 4), blocks=1, groups=2),
+            dynamics=LatentCNNConfig(width=8, blocks=2, groups=4),
+        )
+
+    def tiny_recipe() -> Recipe:
+        few = CodecRecipe(steps=2, round_steps=2, batch=2)
+        return dataclasses.replace(
+            WORLD.recipes["seed"](), steps=2, round_steps=2, batch=2, window=3, codec=few
+        )
+
+    world = dataclasses.replace(WORLD, presets={"seed": tiny}, recipes={"seed": tiny_recipe})
+    monkeypatch.setattr(pipeline, "HELD_OUT_ROWS", 2)
+    trained = pipeline.train_preset(world, "seed", tmp_path)
+    env = DreamEnv(trained.checkpoint)
+    assert trained.steps == 2 and env.reset(seed=0)[0] in WORLD.observation_space
+    assert env.step(at(100, 100))[0] in WORLD.observation_space
+
+
 def test_a_mouse_paints_in_the_real_program():
     env = sim.MinipaintEnv()
     stage, mouse = Stage(WORLD, real=env, make_dream=None), Mouse(WORLD)
@@ -288,13 +340,14 @@ def test_a_mouse_paints_in_the_real_program():
 
     send(mouse.press(0.5, 0.25, 0.0))
     stage.tick()
-    send(mouse.move(0.75, 0.25))
-    stage.tick()
+    mouse.move(0.75, 0.25)
     send(mouse.release(0.1))
-    stage.tick()
+    while stage.running:
+        stage.tick()
     assert (shown()[55:57, 112 - 42 : 168 - 42] == 0).all()
     before = shown().copy()
-    send(mouse.press(0.1, 0.25, 0.2) + mouse.release(0.21))  # the eraser, within one step
-    stage.tick()
+    send(mouse.press(0.1, 0.25, 0.2) + mouse.release(0.21))  # the eraser
+    while stage.running:
+        stage.tick()
     assert stage.snapshot().real is not None and env.step(IDLE)[4]["tool"] == 1
     assert np.array_equal(shown(), before)

@@ -13,6 +13,7 @@ from learned_envs.data.window import Window
 from learned_envs.models.actions import DiscreteActions, VectorActions
 from learned_envs.models.codecs.autoencoder import AutoencoderConfig
 from learned_envs.models.codecs.identity import IdentityConfig
+from learned_envs.models.codecs.variational import VariationalAutoencoderConfig
 from learned_envs.models.configuration import from_json, to_json
 from learned_envs.models.diffusion import (
     Conditioning,
@@ -40,6 +41,7 @@ ROWS = 3
 CODECS = {
     "pixels": IdentityConfig(),
     "autoencoder": AutoencoderConfig(channels=4, factor=2, widths=(8, 8)),
+    "variational": VariationalAutoencoderConfig(channels=4, widths=(8, 8), blocks=1, groups=4),
     "lattice": AutoencoderConfig(
         channels=4, factor=2, widths=(8,), lattice=Lattice(levels=5, rounding="stochastic")
     ),
@@ -292,6 +294,9 @@ def test_start_names_the_shape_that_was_given_and_the_one_expected(frames, actio
         (lambda: EdmUNetConfig(widths=(12,), blocks=(1,)), r"`head_width` \(=8\)"),
         (lambda: DilatedCnnConfig(dilations=()), r"`dilations` \(=\(\)\)"),
         (lambda: AutoencoderConfig(factor=2, widths=(8, 8, 8)), r"`factor` \(=2\).*by 4"),
+        (lambda: CODECS["variational"].build((15, 16)), r"15x16 must be divisible by 2"),
+        (lambda: VariationalAutoencoderConfig(widths=(48,)), r"\(=\(48,\)\).*`groups` \(=32\)"),
+        (lambda: VariationalAutoencoderConfig(kl_weight=-1), r"`kl_weight` \(=-1\)"),
         (lambda: AutoencoderConfig(uniform_share=1.5), r"\(=1.5\) must lie in \[0, 1\]"),
         (lambda: DiffusionConfig(steps=0), r"`steps` \(=0\) must be at least 1"),
         (lambda: DiffusionConfig(sigma_min=6.0), r"`sigma_min` \(=6.0\) and `sigma_max` \(=5.0\)"),

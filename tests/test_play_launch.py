@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from tiny_play import WORLD, pygame, recorded, save_tiny_breakout
 
-from learned_envs import cli
+from learned_envs import cli, worlds
 from learned_envs.data.writer import EpisodeWriter
 from learned_envs.play import launch
 from learned_envs.play.clips import Clip
+from learned_envs.play.controls import OVERLAYS
 from learned_envs.play.screen import Screen
 from learned_envs.play.snapshot import Mode
 
@@ -86,7 +87,11 @@ def test_an_unknown_episode_is_answered_with_one_there_is(recordings):
 def test_drawing_is_measured_with_everything_on(person, weights, tmp_path):
     words = launch.measure(WORLD, 0.1, weights=weights, out=tmp_path)
     assert words.startswith("drew ") and "of 15 steps a second" in words
-    assert person.view.overlays == {"change", "doubt", "action", "blocks"}
+    assert person.view.overlays == set(OVERLAYS)
+
+
+def test_a_world_that_rests_until_somebody_acts_is_measured_as_it_goes_on(person, tmp_path):
+    assert launch.measure(worlds.get("minipaint"), 0.1, out=tmp_path).startswith("drew ")
 
 
 @pytest.fixture

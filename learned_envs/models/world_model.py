@@ -16,9 +16,11 @@ from learned_envs.models.codecs.autoencoder import AutoencoderConfig
 from learned_envs.models.codecs.codec import Kept, to_frames, to_images
 from learned_envs.models.codecs.identity import IdentityConfig
 from learned_envs.models.codecs.sprites import SpritesConfig
+from learned_envs.models.codecs.variational import VariationalAutoencoderConfig
 from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
 from learned_envs.models.dynamics.dynamics import Noise, NoiseSpec, Prediction, State
+from learned_envs.models.dynamics.latent_cnn import LatentCNNConfig
 from learned_envs.models.dynamics.pointer_editor import PointerEditorConfig
 from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
 from learned_envs.models.heads import HeadsConfig
@@ -26,8 +28,10 @@ from learned_envs.models.heads import HeadsConfig
 DOUBT_LEVELS = 1000
 _KEPT = "kept_"
 
-CodecConfig = IdentityConfig | AutoencoderConfig | SpritesConfig
-DynamicsConfig = SparseEditorConfig | PointerEditorConfig | DiffusionDynamicsConfig
+CodecConfig = IdentityConfig | AutoencoderConfig | VariationalAutoencoderConfig | SpritesConfig
+DynamicsConfig = (
+    SparseEditorConfig | PointerEditorConfig | DiffusionDynamicsConfig | LatentCNNConfig
+)
 
 
 @configuration

@@ -28,6 +28,7 @@ OVERLAYS = {
     "change": ("Latent change", "c"),
     "doubt": ("Doubt", "u"),
     "action": ("Action", "i"),
+    "path": ("Cursor's path", "m"),
     "blocks": ("Blocks", "b"),
 }
 
@@ -80,7 +81,7 @@ def buttons(window: Window, now: Snapshot) -> list[Control]:
                 lit=name in window.overlays,
             )
             for name, (label, key) in OVERLAYS.items()
-            if dreams or name == "action"
+            if _has(window, name, dreams)
         ],
         Control(label="Save PNG", key="p", run=window.save_png),
         Control(label="Save GIF", key="g", run=window.save_gif),
@@ -94,6 +95,13 @@ def by_key_only(window: Window, now: Snapshot) -> list[Control]:
         Control(label="", key=key, run=lambda by=by: window.set_weight(window.weight + by))
         for key, by in steps.items()
     ]
+
+
+def _has(window: Window, name: str, dreams: bool) -> bool:
+    """Whether an overlay has anything to show here."""
+    if name == "path":
+        return window.world.pointer is not None
+    return dreams or name == "action"
 
 
 def _blend(window: Window) -> list[Control]:

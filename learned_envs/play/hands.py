@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from learned_envs.worlds import World
+from learned_envs.worlds.world import Manners
 
 
 class Hands:
@@ -38,31 +39,40 @@ class Hands:
         self._held.remove(key)
         return True
 
-    def let_go(self) -> None:
-        """Lets all keys go: a window without the focus does not hear of it."""
+    def let_go(self) -> bool:
+        """Lets all keys go: a window without the focus hears of none. False if none was held."""
+        held = bool(self._held)
         self._held.clear()
+        return held
 
 
 class Mouse:
     """A button held over a picture, as actions of a world; without effect where keys play.
 
+    A pointer with manners is not followed but looked at from time to time: `look`.
+
     Args:
-        world: Says what its pointer does.
+        world: Says what its pointer does, and with what manners.
 
     Attributes:
         at: Where the button is held, u and v in [0, 1]; None while it is not.
+        manners: Of the world's pointer, or None.
     """
 
     def __init__(self, world: World):
         self._pointer = world.pointer
-        self._since = 0.0
+        self.manners = world.pointer.manners if world.pointer else None
+        self._size = world.observation_space.shape[0], world.observation_space.shape[1]
+        self._since = self._looked = 0.0
+        self._sent = (0.0, 0.0)
         self.at: tuple[float, float] | None = None
 
     def press(self, u: float, v: float, now: float) -> list[Any]:
         """The button goes down at a time in seconds; returns the actions to send in turn."""
         if self._pointer is None:
             return []
-        self.at, self._since = (u, v), now
+        self.at = self._sent = u, v
+        self._since = self._looked = now
         return [self._pointer.action(u, v, True, 0.0)]
 
     def move(self, u: float, v: float) -> list[Any]:
@@ -70,7 +80,14 @@ class Mouse:
         if self._pointer is None or self.at is None:
             return []
         self.at = u, v
-        return [self._pointer.action(u, v, True, 0.0)]
+        return [] if self.manners else [self._pointer.action(u, v, True, 0.0)]
+
+    def look(self, now: float) -> list[Any]:
+        """Looks at the pointer if it is time to; returns the actions to send in turn."""
+        if self.manners is None or self.at is None or now - self._looked < self.manners.throttle:
+            return []
+        self._looked = now
+        return self._way(self.manners, self.at)
 
     def release(self, now: float) -> list[Any]:
         """The button is let go; returns the actions to send in turn."""
@@ -78,11 +95,21 @@ class Mouse:
             return []
         held = max(self.held(now), 1e-3)
         (u, v), self.at = self.at, None
-        return [self._pointer.action(u, v, False, held), self._pointer.action(u, v, False, 0.0)]
+        let_go = self._pointer.action(u, v, False, held)
+        if self.manners:
+            return [*self._way(self.manners, (u, v)), let_go]
+        return [let_go, self._pointer.action(u, v, False, 0.0)]
 
     def held(self, now: float) -> float:
         """For how many seconds the button is down."""
         return now - self._since if self.at is not None else 0.0
+
+    def _way(self, manners: Manners, at: tuple[float, float]) -> list[Any]:
+        """The actions that take the pointer from the point sent last to where it is now."""
+        assert self._pointer is not None
+        points = manners.pieces(self._sent, at, self._size)
+        self._sent = points[-1] if points else self._sent
+        return [self._pointer.action(*point, True, 0.0) for point in points]
 
 
 def how_to_play(world: World) -> str:

@@ -77,6 +77,7 @@ def measure(
     with _window(world, weights, device, seed, None, None, out) as (screen, window):
         for name in OVERLAYS.keys() - window.overlays:
             window.toggle(name)
+        window.session.send(Stage.never_rest)
         while not (window.session.snapshot.number or window.session.snapshot.error):
             screen.frame(window)
         before = window.session.snapshot

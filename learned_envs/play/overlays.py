@@ -15,6 +15,7 @@ from learned_envs.worlds import World
 _HEAT = np.array([theme.NIGHT, theme.CALM, theme.UNSURE, theme.LOST, (255, 236, 236)], np.float32)
 _VEIL, _GLOW = 150, 240  # alpha where nothing changes, and where most does
 _ROW = 34
+_OUTLINE, _LINE, _DOT = 7, 3, 4  # screen pixels: widths of the path's lines, radius of its points
 
 
 def heat(change: np.ndarray, size: tuple[int, int]) -> pygame.Surface:
@@ -66,6 +67,30 @@ def draw_hold(
     for rect in pictures:
         at = rect.x + u * rect.width, rect.y + v * rect.height
         pygame.draw.circle(surface, theme.INK, at, 6 + 24 * min(held, 1.0), 2)
+
+
+def path(points: Sequence[tuple[float, float] | None], size: tuple[int, int]) -> pygame.Surface:
+    """The way of a pointer, fading into the past, on nothing of `size` (width, height).
+
+    Args:
+        points: u and v in [0, 1], oldest first; None interrupts the way.
+        size: In screen pixels.
+    """
+    drawn = pygame.Surface(size, pygame.SRCALPHA)
+    before = None
+    for i, point in enumerate(points):
+        now = (point[0] * size[0], point[1] * size[1]) if point else None
+        alpha = round(_GLOW * (i + 1) / len(points))
+        if now:
+            for colour, width, radius in (
+                (theme.NIGHT, _OUTLINE, _DOT + 2),
+                (theme.UNSURE, _LINE, _DOT),
+            ):
+                if before:
+                    pygame.draw.line(drawn, (*colour, alpha), before, now, width)
+                pygame.draw.circle(drawn, (*colour, alpha), now, radius)
+        before = now
+    return drawn
 
 
 def draw_action(surface: pygame.Surface, room: pygame.Rect, world: World, action: Any) -> None:

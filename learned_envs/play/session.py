@@ -17,7 +17,7 @@ _KEPT = 900
 
 
 class Session:
-    """Plays a stage at its world's rate and tells how it stands.
+    """Plays a stage at its own pace and tells how it stands.
 
     Whatever a world or a model raises becomes the snapshot's `error`; a reset goes on. If the stage
     could not be made, the next command tries again.
@@ -75,8 +75,10 @@ class Session:
                 assert stage is not None
                 self._guarded(stage, Stage.tick)
                 self._tick_times.append(time.perf_counter())
+                if not stage.running:
+                    self._tick_times.clear()
                 self._publish(stage)
-                due = max(due + 1 / (stage.world.fps * stage.speed), time.perf_counter())
+                due = max(due + 1 / stage.pace, time.perf_counter())
                 continue
             if command is None:
                 return

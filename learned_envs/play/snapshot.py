@@ -52,6 +52,8 @@ class Snapshot:
         change: (h, w) float32, mean absolute change of the latent in the latest dream step or None.
         norms: Name of each block of the network and the root mean square of what it put out, in the
             order of their work; empty if nobody asked for it.
+        path: Where the pointer was in the latest steps, u and v in [0, 1], oldest first; None where
+            it was nowhere. Empty in a world that is not played with one.
         sampler_steps: Of a diffusion model, else None.
         seed: Of the latest reset.
         paused: Whether ticks wait.
@@ -71,6 +73,7 @@ class Snapshot:
     step_ms: float = float("nan")
     change: np.ndarray | None = None
     norms: tuple[tuple[str, float], ...] = ()
+    path: tuple[tuple[float, float] | None, ...] = ()
     sampler_steps: int | None = None
     seed: int = 0
     paused: bool = False

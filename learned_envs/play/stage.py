@@ -26,6 +26,7 @@ MAX_SAMPLER_STEPS = 32
 BLEND_CADENCE = 8
 """Steps after which the dream that is laid over the real game begins anew from it."""
 _DOUBTS = 300
+_PATH = 60  # steps in which the pointer's way is remembered
 _SMOOTH = 0.1
 
 MakeDream = Callable[[int | None], "DreamEnv"]
@@ -36,7 +37,8 @@ class Stage:
 
     Where both are shown, both get the same actions, and the dream begins from the real game's last
     frames: side by side with a new game, once there are as many as it looks back on. A game that is
-    over is shown for a second and begins anew.
+    over is shown for a second and begins anew. A world whose pointer has manners rests until an
+    action is sent.
 
     Args:
         world: Which world.
@@ -78,6 +80,9 @@ class Stage:
             raise ValueError(f"{world.name} has neither a real env nor a dream to play here")
         self._held = self._action = world.idle_action
         self._tapped: Any = None
+        self._rests = world.pointer is not None and world.pointer.manners is not None
+        self._waiting: deque[Any] = deque()
+        self._path: deque[tuple[float, float] | None] = deque(maxlen=_PATH)
         self._seed, self._ticks, self._joined = seed, 0, 0
         self._doubts: deque[float] = deque(maxlen=_DOUBTS)
         self._step_ms = float("nan")
@@ -95,10 +100,34 @@ class Stage:
     @property
     def running(self) -> bool:
         """Whether a session should go on calling `tick`."""
-        return not (self.paused or self.error)
+        return not (self.paused or self.error or self._resting)
+
+    @property
+    def pace(self) -> float:
+        """Ticks a second that a session should make: the more, the more actions are waiting."""
+        return self.world.fps * self.speed * max(len(self._waiting), 1)
+
+    @property
+    def _resting(self) -> bool:
+        """Whether there is nothing to play until an action is sent."""
+        if not self._led or self._waiting:
+            return False
+        games = (player.game for player in (self._real, self._dream) if player)
+        return not any(game is not None and game.over for game in games)
+
+    @property
+    def _led(self) -> bool:
+        """Whether each action that is sent is a step, and there is no other."""
+        return self._rests and self.mode is not Mode.REPLAY
 
     def hold(self, action: Any) -> None:
-        """Sends `action` from now on. One that is let go before the next step still counts once."""
+        """Sends `action` from now on. One that is let go before the next step still counts once.
+
+        Where the world's pointer has manners, each is played once, in turn.
+        """
+        if self._led:
+            self._waiting.append(action)
+            return
         self._held = action
         if not np.array_equal(action, self.world.idle_action):
             self._tapped = action
@@ -106,6 +135,8 @@ class Stage:
     def reset(self, seed: int | None = None) -> None:
         """Begins all games that the mode shows anew, with the seed after the last one if None."""
         self.error = ""
+        self._waiting.clear()
+        self._path.clear()
         self._seed = self._seed + 1 if seed is None else seed
         for player in filter(None, (self._real, self._dream)):
             player.game = None
@@ -143,6 +174,10 @@ class Stage:
         self.error = ""
         self._join()
 
+    def never_rest(self) -> None:
+        """Goes on at the world's own rate from now on, whatever is sent."""
+        self._rests = False
+
     def set_speed(self, speed: float) -> None:
         """Sets the share of the world's own rate."""
         self.speed = speed
@@ -177,19 +212,27 @@ class Stage:
             self.probe_blocks(True)
 
     def tick(self) -> None:
-        """Plays one step of all that the mode shows, paused or not, unless there was an error."""
-        if self.error:
+        """Plays one step of all that the mode shows, paused or not, unless there was an error.
+
+        In a world with manners there is no step without an action that was sent.
+        """
+        if self.error or self._resting:
             return
         self._ticks += 1
+        if self._waiting:
+            self._tapped = self._waiting.popleft()
         self._action = self._held if self._tapped is None else self._tapped
         self._tapped = None
         if self._recording and self.mode is Mode.REPLAY:
             self._tick_recording(self._recording)
-            return
-        if self._real and self.mode is not Mode.DREAM:
-            self._tick_real(self._real)
-        if self._dream and self.mode is not Mode.REAL:
-            self._tick_dream(self._dream)
+        else:
+            if self._real and self.mode is not Mode.DREAM:
+                self._tick_real(self._real)
+            if self._dream and self.mode is not Mode.REAL:
+                self._tick_dream(self._dream)
+        if self.world.pointer is not None:
+            idle = np.array_equal(self._action, self.world.idle_action)
+            self._path.append(None if idle else (float(self._action[0]), float(self._action[1])))
 
     def snapshot(self) -> Snapshot:
         """The stage as it stands."""
@@ -206,6 +249,7 @@ class Stage:
             step_ms=self._step_ms,
             change=self._change,
             norms=self._probe.norms() if self._probe else (),
+            path=tuple(self._path),
             sampler_steps=env.runtime.sampler_steps if env else None,
             seed=self._seed,
             paused=self.paused,

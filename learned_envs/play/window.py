@@ -58,8 +58,8 @@ class Window:
             if self._hands.release(pygame.key.name(event.key)):
                 self._act()
         elif event.type == pygame.WINDOWFOCUSLOST:
-            self._hands.let_go()
-            self._act()
+            if self._hands.let_go():
+                self._act()
             self._send(self._mouse.release(_seconds()))
         elif event.type == pygame.MOUSEMOTION:
             self._pointer = event.pos
@@ -97,6 +97,7 @@ class Window:
 
     def draw(self, surface: pygame.Surface, fps: float) -> None:
         """See `screen.View`."""
+        self._send(self._mouse.look(_seconds()))
         now = self.session.snapshot
         shown = pictures(now, self.weight)
         tabs, buttons = controls.tabs(self, now), controls.buttons(self, now)
@@ -114,7 +115,7 @@ class Window:
         for place, (rect, picture) in enumerate(zip(layout.pictures, shown, strict=True)):
             self._draw_picture(surface, rect, picture, now, place)
         self._pictures = layout.pictures
-        if self._mouse.at is not None:
+        if self._mouse.at is not None and self._mouse.manners is None:
             overlays.draw_hold(
                 surface, layout.pictures, *self._mouse.at, self._mouse.held(_seconds())
             )
@@ -195,6 +196,10 @@ class Window:
             key = (now.dream, rect.size)
             glow = self._cached(place, "heat", key, lambda: overlays.heat(change, rect.size))
             surface.blit(glow, rect)
+        if "path" in self.overlays and now.path:
+            key = (now.path, rect.size)
+            drawn = self._cached(place, "path", key, lambda: overlays.path(now.path, rect.size))
+            surface.blit(drawn, rect)
         line = rect.y - 18
         begin = theme.write(surface, picture.title, (rect.x, line), theme.MIDDLE, anchor="midleft")
         score = f"{round(picture.game.score, 2):g}"

@@ -1,9 +1,9 @@
 """Training of a codec on single frames, before the dynamics that will use it.
 
-Besides reconstruction there is one optional term: the latent should move as the picture moves
-(equivariance, as in EQ-VAE, Kouzelis et al. 2025, arXiv:2502.09509, here for shifts). On latents
-that do not, dynamics have to learn a new pattern for every position of a thing within a cell, and
-things dissolve.
+Besides reconstruction, and what a codec's own bottleneck asks for, there is one optional term: the
+latent should move as the picture moves (equivariance, as in EQ-VAE, Kouzelis et al. 2025,
+arXiv:2502.09509, here for shifts). On latents that do not, dynamics have to learn a new pattern for
+every position of a thing within a cell, and things dissolve.
 """
 
 import math
@@ -16,8 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from learned_envs.data.window import Window
-from learned_envs.models.codecs.autoencoder import Autoencoder
-from learned_envs.models.codecs.codec import Codec, to_images
+from learned_envs.models.codecs.codec import Codec, TrainableCodec, to_images
 from learned_envs.models.configuration import configuration
 from learned_envs.training.rounds import Log, Rounds, Schedule, check_positive
 
@@ -45,7 +44,7 @@ class CodecRecipe(Schedule):
 
 
 def train_codec(
-    codec: Autoencoder,
+    codec: TrainableCodec,
     recipe: CodecRecipe,
     windows: Callable[[int], Iterator[Window]],
     folder: Path,
@@ -53,9 +52,9 @@ def train_codec(
     minutes: float | None = None,
     device: torch.device | str = "cpu",
     log: Log | None = None,
-    round_end: Callable[[int, Autoencoder], None] | None = None,
+    round_end: Callable[[int, TrainableCodec], None] | None = None,
     progress: bool = True,
-) -> Autoencoder | None:
+) -> TrainableCodec | None:
     """Trains a codec, going on from what `folder` holds.
 
     Args:
@@ -95,16 +94,17 @@ def latent_spread(codec: Codec, window: Window) -> float:
 
 
 def codec_loss(
-    codec: Autoencoder, images: Tensor, recipe: CodecRecipe
+    codec: TrainableCodec, images: Tensor, recipe: CodecRecipe
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of images (B, 3, H, W) in [-1, 1], a scalar, and its parts by name."""
-    reconstruction, _ = codec.reconstruct(images)
+    reconstruction, losses = codec.reconstruct(images)
     total = F.l1_loss(reconstruction, images)
-    parts = {"l1": total.detach()}
+    parts = {"l1": total.detach()} | {name: loss.detach() for name, loss in losses.items()}
+    total = total + sum(losses.values())
     if recipe.equivariance:
-        shift = _draw_shift(recipe.shift * codec.config.factor)
+        shift = _draw_shift(recipe.shift * codec.factor)
         equivariance = equivariance_loss(
-            codec.encode_continuous, images, factor=codec.config.factor, shift=shift
+            codec.encode_continuous, images, factor=codec.factor, shift=shift
         )
         total = total + recipe.equivariance * equivariance
         parts["equivariance"] = equivariance.detach()

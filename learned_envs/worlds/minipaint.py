@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from learned_envs.worlds.minipaint_painters import STYLES, Painters, eraser_chosen
-from learned_envs.worlds.world import Pointer, Task, World
+from learned_envs.worlds.world import Manners, Pointer, Task, World
 from sims.minipaint.drawing import drawing
 from sims.minipaint.layout import BRUSHES, COLOURS, SIZE, part_at
 from sims.minipaint.program import PRESSED, pixel_at
@@ -26,6 +26,11 @@ WEIGHTS = {
 }  # fmt: skip
 ODD_START_RATE = 0.5
 PAINTED_START_RATE = 0.25
+PUBLISHED_FRAMES, PUBLISHED_PAIRS = 237_010, 371_799
+"""What Infinipaint trained its codec and its dynamics on."""
+
+_NOT_PRESSED = 0.49999  # just below `PRESSED`: a touch must be above its threshold, not at it
+_NEVER = 1e9  # a distance from the truth that no latent comes to
 
 
 def make_behaviour(names: Sequence[str], seeds: Sequence[int]) -> Painters:
@@ -93,7 +98,7 @@ def small() -> WorldModelConfig:
 
     return WorldModelConfig(
         image_size=(SIZE, SIZE),
-        actions=PointActions(threshold=0.4999),
+        actions=PointActions(threshold=_NOT_PRESSED),
         codec=IdentityConfig(),
         dynamics=PointerEditorConfig(),
     )
@@ -110,6 +115,40 @@ def small_recipe() -> Recipe:
     )  # fmt: skip
 
 
+def seed() -> WorldModelConfig:
+    """The published model at its full size, 33.6 million parameters: a codec and a flat network."""
+    from learned_envs.models.actions import PointActions
+    from learned_envs.models.codecs.variational import VariationalAutoencoderConfig
+    from learned_envs.models.dynamics.latent_cnn import LatentCNNConfig
+    from learned_envs.models.world_model import WorldModelConfig
+
+    return WorldModelConfig(
+        image_size=(SIZE, SIZE),
+        actions=PointActions(threshold=_NOT_PRESSED, spread=2.4),
+        codec=VariationalAutoencoderConfig(),
+        dynamics=LatentCNNConfig(),
+    )
+
+
+def seed_recipe() -> Recipe:
+    """As many frames and pairs as were published, each once: how often they were seen is not told.
+
+    Nor are batches, rates and the schedule of its own predictions: these are ours. Rounds are as
+    long as episodes, so that crowded canvases come in each.
+    """
+    from learned_envs.training.codec import CodecRecipe
+    from learned_envs.training.recipe import Recipe
+
+    return Recipe(
+        steps=PUBLISHED_PAIRS // 32, round_steps=1000, batch=32, window=32, learning_rate=2e-4,
+        episode_steps=1000, closing=((0.2, 0.0), (1.0, 0.5)), on_truth=0.0, damaged=0.0,
+        divergence=_NEVER,
+        codec=CodecRecipe(
+            steps=PUBLISHED_FRAMES // 16, round_steps=2000, batch=16, learning_rate=1e-4
+        ),
+    )  # fmt: skip
+
+
 WORLD = World(
     name="minipaint",
     id_suffix="Minipaint",
@@ -122,11 +161,15 @@ WORLD = World(
     real="sims.minipaint:MinipaintEnv",
     real_vector="sims.minipaint:MinipaintVectorEnv",
     behaviours=WEIGHTS,
-    pointer=Pointer(action=brush, hint="Draw with the mouse; click a tool, a colour or the slider"),
+    pointer=Pointer(
+        action=brush,
+        hint="Draw with the mouse; click a tool, a colour or the slider",
+        manners=Manners(throttle=0.08, dead_zone=4.0, longest=12.0),  # as the published viewer has
+    ),
     make_behaviour=make_behaviour,
     reset_options=reset_options,
     events=events,
     task=Task(draw=draw_target, reward=reward),
-    presets={"small": small},
-    recipes={"small": small_recipe},
+    presets={"small": small, "seed": seed},
+    recipes={"small": small_recipe, "seed": seed_recipe},
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil, hypot
 from typing import TYPE_CHECKING, Any, Protocol
 
 import gymnasium as gym
@@ -32,6 +33,44 @@ class Behaviour(Protocol):
         ...
 
 
+_ROUNDING = 1e-3  # pixels by which a place in float32 may be off
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manners:
+    """How sparingly a pointer's moves become actions, each of which is a step of the world.
+
+    The world rests while there is nothing to send: a stroke ends with one action without the
+    button, and nothing follows until the next.
+
+    Attributes:
+        throttle: Seconds between two looks at a pointer whose button is down.
+        dead_zone: Pixels that it must be away from the point sent last for another to be sent.
+        longest: Pixels of the longest way that is sent as one; longer ones come in equal pieces.
+    """
+
+    throttle: float
+    dead_zone: float
+    longest: float
+
+    def pieces(
+        self, start: tuple[float, float], end: tuple[float, float], size: tuple[int, int]
+    ) -> list[tuple[float, float]]:
+        """The points to send on the way from the point sent last, none within the dead zone.
+
+        Args:
+            start: The point sent last, u and v in [0, 1].
+            end: Where the pointer is.
+            size: (H, W) of the picture in pixels.
+        """
+        (u, v), du, dv = start, end[0] - start[0], end[1] - start[1]
+        length = hypot(du * size[1], dv * size[0])
+        if length < self.dead_zone - _ROUNDING:
+            return []
+        count = ceil((length - _ROUNDING) / self.longest)
+        return [(u + du * i / count, v + dv * i / count) for i in range(1, count + 1)]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pointer:
     """How a person plays with a mouse.
@@ -41,10 +80,13 @@ class Pointer:
             1], whether its button is down and, at the moment it is let go, for how many seconds it
             was down; 0 at any other.
         hint: One line that tells a person so.
+        manners: How sparingly its moves are sent. None sends each at once; the world goes on at its
+            own rate then, whatever the pointer does.
     """
 
     action: Callable[[float, float, bool, float], Any]
     hint: str
+    manners: Manners | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

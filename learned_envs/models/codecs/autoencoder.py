@@ -11,7 +11,7 @@ neighbouring latents decode alike.
 import torch
 from torch import Tensor, nn
 
-from learned_envs.models.codecs.codec import ImageCodec, Kept
+from learned_envs.models.codecs.codec import Kept, TrainableCodec
 from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.blocks import ResidualBlock, convolution
 from learned_envs.models.lattice import Lattice
@@ -55,7 +55,7 @@ class AutoencoderConfig:
         return Autoencoder(self, image_size)
 
 
-class Autoencoder(ImageCodec):
+class Autoencoder(TrainableCodec):
     """See the module's docstring. Takes images of any size that `factor` divides."""
 
     def __init__(self, config: AutoencoderConfig, image_size: tuple[int, int]):
@@ -66,6 +66,7 @@ class Autoencoder(ImageCodec):
                 f"images of {height}x{width} must be divisible by `factor` (={config.factor})"
             )
         self.config = config
+        self.factor = config.factor
         self.latent_shape = (config.channels, height // config.factor, width // config.factor)
         self.lattice = config.lattice
         finest, coarsest = config.widths[0], config.widths[-1]
@@ -87,7 +88,7 @@ class Autoencoder(ImageCodec):
         return self._rounded(self.encode_continuous(images))
 
     def encode_continuous(self, images: Tensor) -> Tensor:
-        """Encodes images (B, 3, H, W) as latents (B, C, h, w) in (-1, 1), before any rounding."""
+        """See `TrainableCodec.encode_continuous`; the latents lie in (-1, 1)."""
         latents = self.encoder(images.contiguous(memory_format=torch.channels_last))
         return latents.float().tanh()
 
@@ -95,16 +96,9 @@ class Autoencoder(ImageCodec):
         """See `Codec.decode`."""
         return self.decoder(latents.contiguous(memory_format=torch.channels_last)).float()
 
-    def reconstruct(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Passes images (B, 3, H, W) through the noisy bottleneck that training uses.
-
-        The noise comes from torch's global generator.
-
-        Returns:
-            The reconstructions (B, 3, H, W), and the latents (B, C, h, w) before the bottleneck.
-        """
-        latents = self.encode_continuous(images)
-        return self.decode(self._bottleneck(latents)), latents
+    def reconstruct(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `TrainableCodec.reconstruct`; this bottleneck has no losses."""
+        return self.decode(self._bottleneck(self.encode_continuous(images))), {}
 
     def _bottleneck(self, latents: Tensor) -> Tensor:
         if self.lattice is None:

@@ -60,6 +60,31 @@ class ImageCodec(Codec):
         return self.encode(images.flatten(0, 1)).unflatten(0, images.shape[:2]), {}
 
 
+class TrainableCodec(ImageCodec):
+    """A codec with parameters, which are fitted to single frames before there are dynamics.
+
+    Attributes:
+        factor: Pixels of an image along the side of one place of the latent.
+    """
+
+    factor: int
+
+    @abstractmethod
+    def encode_continuous(self, images: Tensor) -> Tensor:
+        """Encodes images (B, 3, H, W) as latents (B, C, h, w) before any rounding."""
+
+    @abstractmethod
+    def reconstruct(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Passes images (B, 3, H, W) through the noisy bottleneck that training uses.
+
+        The noise comes from torch's global generator.
+
+        Returns:
+            The reconstructions (B, 3, H, W), and losses of the bottleneck, weighted scalars by
+            name, to be minimised besides the error of the reconstructions.
+        """
+
+
 def to_images(frames: Tensor) -> Tensor:
     """Turns frames (..., H, W, 3) uint8 into images (..., 3, H, W) float32 in [-1, 1]."""
     return frames.movedim(-1, -3).float().div_(127.5).sub_(1)

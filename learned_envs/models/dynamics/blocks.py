@@ -1,4 +1,4 @@
-"""Residual blocks without normalisation, for small fast networks."""
+"""Layers that networks share, and residual blocks without normalisation for small fast ones."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -7,6 +7,18 @@ from torch.nn import functional as F
 def convolution(inputs: int, outputs: int, *, stride: int = 1) -> nn.Conv2d:
     """A 3x3 convolution that keeps the size, or divides it by `stride`."""
     return nn.Conv2d(inputs, outputs, 3, stride, 1)
+
+
+def doubling(channels: int) -> nn.Sequential:
+    """Doubles the resolution."""
+    return nn.Sequential(nn.Upsample(scale_factor=2.0), convolution(channels, channels))
+
+
+def near_zero(layer: nn.Conv2d) -> nn.Conv2d:
+    """Makes a layer that adds to a skip start small, but not so that no gradient passes."""
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter, std=0.2 * layer.weight[0].numel() ** -0.5)
+    return layer
 
 
 class ResidualBlock(nn.Module):

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from learned_envs.models.actions import ActionEncoding, PointActions
 from learned_envs.models.configuration import configuration
 from learned_envs.models.diffusion import Conditioning
-from learned_envs.models.dynamics.blocks import convolution
+from learned_envs.models.dynamics.blocks import convolution, doubling, near_zero
 
 _FREQUENCIES = 32
 _GROUP = 32
@@ -116,9 +116,9 @@ class EdmUNet(nn.Module):
             for outputs in [config.widths[i]] * config.blocks[i] + [finer]:
                 self.up.append(Block(current + kept.pop(), outputs, length))
                 current = outputs
-            self.grow.append(_doubling(current) if i else nn.Identity())
+            self.grow.append(doubling(current) if i else nn.Identity())
         self.norm = nn.GroupNorm(_groups(current), current)
-        self.write = _near_zero(convolution(current, channels))
+        self.write = near_zero(convolution(current, channels))
 
     def forward(self, noisy: Tensor, told: Tensor, conditioning: Conditioning) -> Tensor:
         """Maps noisy latents (B, C, h, w), told levels (B,) and conditioning to (B, C, h, w)."""
@@ -160,7 +160,7 @@ class Block(nn.Module):
         self.first_norm = AdaptiveNorm(inputs, embedding)
         self.first = convolution(inputs, outputs)
         self.second_norm = AdaptiveNorm(outputs, embedding)
-        self.second = _near_zero(convolution(outputs, outputs))
+        self.second = near_zero(convolution(outputs, outputs))
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
@@ -191,7 +191,7 @@ class Attention(nn.Module):
         self.head_width = head_width
         self.norm = nn.GroupNorm(_groups(channels), channels)
         self.project = nn.Conv2d(channels, 3 * channels, 1)
-        self.mix = _near_zero(nn.Conv2d(channels, channels, 1))
+        self.mix = near_zero(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (B, C, h, w) to the same shape."""
@@ -206,18 +206,6 @@ def fourier_features(values: Tensor) -> Tensor:
     powers = torch.linspace(-3, 3, _FREQUENCIES, device=values.device)
     angles = 2 * math.pi * values.float()[:, None] * 2**powers
     return torch.cat([angles.cos(), angles.sin()], 1)
-
-
-def _doubling(channels: int) -> nn.Sequential:
-    """Doubles the resolution."""
-    return nn.Sequential(nn.Upsample(scale_factor=2.0), convolution(channels, channels))
-
-
-def _near_zero(layer: nn.Conv2d) -> nn.Conv2d:
-    """Makes a layer that adds to a skip start small, but not so that no gradient passes."""
-    for parameter in layer.parameters():
-        nn.init.normal_(parameter, std=0.2 * layer.weight[0].numel() ** -0.5)
-    return layer
 
 
 def _groups(channels: int) -> int:
