@@ -42,8 +42,9 @@ def as_viewed(actions: np.ndarray) -> np.ndarray:
     last: Point | None = None
     for u, v, pressed in np.asarray(actions, float).tolist():
         if pressed >= PRESSED:
-            for last in [(u, v)] if last is None else _segment(last, (u, v)):
-                sent.append((*last, 1.0))
+            points = [(u, v)] if last is None else _segment(last, (u, v))
+            sent += [(*point, 1.0) for point in points]
+            last = points[-1] if points else last
         elif last is not None:
             sent.append(IDLE_ACTION)
             last = None

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from learned_envs.evaluation.minipaint.episodes import EARLY, LATE, Moment, phase_of
+from learned_envs.evaluation.minipaint.episodes import EARLY, LATE, PHASES, Moment, phase_of
 from learned_envs.evaluation.minipaint.pixels import TOOLBAR, chosen, far
 from learned_envs.evaluation.minipaint.programs import Programs, rows_of
 from learned_envs.evaluation.proportion import Proportion
@@ -83,7 +83,7 @@ class ControlsWatch:
         self._clicks = clicks
         self._random = np.random.default_rng(seed)
         self.answers: dict[str, dict[str, Answers]] = {
-            phase: dict.fromkeys(KINDS, Answers()) for phase in self._probed.values()
+            phase: dict.fromkeys(KINDS, Answers()) for phase in PHASES
         }
 
     def watch(self, moment: Moment, real: Programs, dream: Programs) -> None:

@@ -109,10 +109,8 @@ class Fidelity:
         early = steps <= _EARLY_SLOPE
         return _slope(steps[early], mean[early]), _slope(steps[~early], mean[~early])
 
-    def at(self, step: int, name: str, of: str = "dream") -> np.ndarray | None:
-        """(n,) values of a measure at a step; None if that step was not measured."""
-        if step not in self.steps:
-            return None
+    def at(self, step: int, name: str, of: str = "dream") -> np.ndarray:
+        """(n,) values of a measure at one of the measured steps."""
         return getattr(self.likeness[of], name)[self.steps.index(step)]
 
     def to_json(self) -> dict[str, Any]:

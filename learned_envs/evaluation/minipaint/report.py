@@ -1,4 +1,4 @@
-"""A dreamed paint program beside the real one: all that is measured, and how it is shown."""
+"""All that is measured of a dreamed paint program beside the real one, in one pass."""
 
 from __future__ import annotations
 
@@ -10,27 +10,20 @@ import numpy as np
 
 from learned_envs.evaluation.minipaint.controls import (
     CLICKS,
-    KINDS,
     Answers,
     ControlsWatch,
 )
 from learned_envs.evaluation.minipaint.episodes import (
-    EARLY,
-    LATE,
-    PHASES,
     Episodes,
     side_by_side,
     viewed_episodes,
 )
-from learned_envs.evaluation.minipaint.fidelity import NAMED, Codec, Fidelity, FidelityWatch
+from learned_envs.evaluation.minipaint.fidelity import Codec, Fidelity, FidelityWatch
 from learned_envs.evaluation.minipaint.programs import Programs, dreamed_programs, real_programs
 from learned_envs.evaluation.minipaint.stir import Stir, StirWatch
 from learned_envs.evaluation.minipaint.strokes import TOOLS, Strokes, StrokesWatch
 from learned_envs.evaluation.proportion import Proportion
-from learned_envs.evaluation.results import Table
-from learned_envs.evaluation.tables import greyed, share_of_training
 from learned_envs.worlds import World
-from sims.minipaint.layout import CONTROLS
 from sims.minipaint.reward import canvas_of
 
 EPISODES = 20
@@ -57,19 +50,15 @@ class PaintReport:
         return sum((self.strokes[tool, phase].invisible for tool in TOOLS), Proportion())
 
     def asymmetry(self, phase: str) -> float:
-        """By how much more of the clicks on the eraser were answered than of those on the pen."""
+        """By how much the shares of clicks that pen and eraser answered differ; nan without any."""
         pen, eraser = (self.answers[phase][tool].answered.share for tool in TOOLS)
-        return eraser - pen
+        return abs(eraser - pen)
 
     def weakest(self, phase: str) -> tuple[str, Proportion]:
-        """The control that was answered least in a phase, of those that were asked."""
-        asked = {
-            name: self.answers[phase][name].answered
-            for name in CONTROLS
-            if self.answers[phase][name].answered.trials
-        }
-        name = min(asked, key=lambda name: asked[name].share)
-        return name, asked[name]
+        """The kind of click that was answered least in a phase; nan without any."""
+        answers = {kind: answers.answered for kind, answers in self.answers[phase].items()}
+        kind = min(answers, key=lambda kind: np.nan_to_num(answers[kind].share, nan=2.0))
+        return kind, answers[kind]
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON types."""
