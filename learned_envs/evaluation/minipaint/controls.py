@@ -19,9 +19,6 @@ from learned_envs.evaluation.proportion import Proportion
 from sims.minipaint.env import IDLE_ACTION
 from sims.minipaint.layout import COLOURS, CONTROLS, SIZE, brush_at
 
-CLICKS = 500
-"""Probe clicks of each kind in each phase."""
-
 KINDS = (*CONTROLS, "edges", "gaps")
 """What is clicked: each control, at least 2 pixels inside its border; the pixels on either side of
 a control's border; and those of the toolbar where nothing is, at least 2 pixels from any control.
@@ -78,7 +75,7 @@ class ControlsWatch:
         answers: By phase and kind.
     """
 
-    def __init__(self, steps: int, *, clicks: int = CLICKS, seed: int = 0):
+    def __init__(self, steps: int, *, clicks: int, seed: int = 0):
         self._probed = probed_steps(steps)
         self._clicks = clicks
         self._random = np.random.default_rng(seed)

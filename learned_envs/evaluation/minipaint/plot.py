@@ -29,6 +29,7 @@ _STYLE = {
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
     "axes.titlepad": 10,
+    "legend.fontsize": 8.5,
     "legend.frameon": False,
     "grid.color": _LINE,
     "grid.linewidth": 0.6,
@@ -47,12 +48,12 @@ def plot_name(world: World) -> str:
 def likeness_plot(world: World, fidelity: Fidelity) -> str:
     """An SVG of SSIM by step."""
     with style.context(["default", _STYLE]):
-        figure = Figure((6.8, 3.6), layout="constrained")
+        figure = Figure((6.8, 3.9), layout="constrained")
         axes = figure.add_subplot()
         _draw(axes, fidelity)
         axes.set_title(f"{world.id_suffix}: SSIM to the real program under the same actions")
         axes.set(xlabel="step", xlim=(0, fidelity.steps[-1]))
-        axes.legend(loc="lower left", borderaxespad=0.2, handlelength=2.2)
+        figure.legend(loc="outside lower left", ncols=3, handlelength=2)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date")))
     return text.getvalue()
@@ -79,6 +80,6 @@ def _draw(axes: Axes, fidelity: Fidelity) -> None:
     published = [(step, value) for step, value in PUBLISHED.items() if step <= steps[-1]]
     axes.plot(
         *zip(*published, strict=True), color=_PUBLISHED, linewidth=1.2, marker="o", markersize=6,
-        markeredgecolor="white", clip_on=False, label="published (Infinipaint, 33.6M parameters)",
+        markeredgecolor="white", clip_on=False, label="published (33.6M parameters)",
         zorder=2,
     )  # fmt: skip

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from learned_envs.evaluation.minipaint.controls import (
-    CLICKS,
     Answers,
     ControlsWatch,
 )
@@ -27,6 +26,9 @@ from learned_envs.worlds import World
 from sims.minipaint.reward import canvas_of
 
 EPISODES = 20
+
+CLICKS = 25
+"""Probe clicks an episode, of each kind in each phase: 500 of 20 episodes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +85,6 @@ def measure_paint(
     episodes: int = EPISODES,
     steps: int = 1000,
     seed: int = 900_000,
-    clicks: int = CLICKS,
 ) -> PaintReport:
     """Plays held-out episodes in the real program and in its dream.
 
@@ -94,7 +95,6 @@ def measure_paint(
         episodes: How many.
         steps: Of each.
         seed: Of the first episode.
-        clicks: Of each kind in each phase.
     """
     return compare_programs(
         real_programs(world, episodes),
@@ -102,7 +102,6 @@ def measure_paint(
         viewed_episodes(world, episodes, steps, seed),
         paper=canvas_of(world.make_real().reset(seed=seed)[0]),
         codec=codec,
-        clicks=clicks,
         seed=seed,
     )
 
@@ -125,14 +124,14 @@ def compare_programs(
         episodes: As many.
         paper: (182, 182, 3) uint8, an empty canvas.
         codec: For the ceiling, if there is one.
-        clicks: Of each kind in each phase.
+        clicks: Probe clicks an episode, of each kind in each phase.
         seed: Of the choice of clicks.
     """
     begun = real.start(episodes.first), dream.start(episodes.first)
     steps = len(episodes.actions)
     fidelity = FidelityWatch(begun[0], paper, steps, codec)
     strokes, stir = StrokesWatch(*begun, paper), StirWatch(*begun)
-    controls = ControlsWatch(steps, clicks=clicks, seed=seed)
+    controls = ControlsWatch(steps, clicks=clicks * len(episodes.first), seed=seed)
     for moment in side_by_side(real, dream, episodes):
         for watched in (fidelity, strokes, stir):
             watched.watch(moment)
