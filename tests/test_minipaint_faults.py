@@ -17,7 +17,7 @@ MAKE = {
     "fading": lambda: Fading(ROWS),
     "deaf to green": lambda: Deaf(ROWS, {"green"}, 0.5),
     "deaf to the slider": lambda: Deaf(ROWS, {"slider"}, 0.5),
-    "deaf to the eraser": lambda: Deaf(ROWS, {"eraser"}, 1.0),
+    "deaf to the eraser": lambda: Deaf(ROWS, {"eraser"}, 0.5),
     "omitting": lambda: Deaf(ROWS, {"canvas"}, 0.5),
     "thin": lambda: Thin(ROWS),
     "smudging": lambda: Smudging(ROWS),
@@ -98,7 +98,7 @@ def test_a_copied_frame_is_the_baseline_and_answers_nothing(found):
     assert (report.fidelity.onset <= STEPS).all()
     assert (last(report, "ink_f1") == 0).all()
     shares = answered(report)
-    assert [shares[kind] for kind in ("pen", "eraser", "green", "yellow")] == [0] * 4
+    assert [kind for kind in CONTROLS if shares[kind] > 0] == []
     assert shares["gaps"] == 1
     assert report.strokes["pen", "early"].invisible.share == 1
     assert report.stir.dream.max() == 0
@@ -124,7 +124,7 @@ def test_a_control_that_is_not_always_heard_is_found_and_no_other(found, deaf):
 
 
 def test_pen_and_eraser_answer_unlike_if_only_one_is_deaf(found):
-    assert found["deaf to the eraser"].asymmetry("early") == 1
+    assert found["deaf to the eraser"].asymmetry("early") > 0.2
     assert found["none"].asymmetry("early") == 0
 
 

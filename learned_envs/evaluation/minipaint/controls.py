@@ -87,8 +87,9 @@ class ControlsWatch:
         """Asks both programs, which are at that moment, and puts them back.
 
         A click on a control is asked where it changes the real program: the pen where the eraser is
-        chosen, another colour than the chosen one, another brush. Of a kind that no row can be
-        asked now, more are asked later.
+        chosen, another colour than the chosen one, another brush. Where the dream shows before the
+        click already what the real program makes of it, nothing can be seen and the click is left
+        out. Of a kind of which clicks are lacking, more are asked later.
         """
         if moment.step not in self._probed:
             return
@@ -101,11 +102,12 @@ class ControlsWatch:
             rows = np.array([row for _, row, _ in group])
             places = np.array([place for *_, place in group])
             outcome = _judged(*(branch.click(rows, places) for branch in branches))
-            for (kind, *_), answered, exact in zip(group, *outcome, strict=True):
-                answers[kind] += Answers(
-                    answered=Proportion(hits=answered, trials=1),
-                    exact=Proportion(hits=exact, trials=1),
-                )
+            for (kind, *_), counted, answered, exact in zip(group, *outcome, strict=True):
+                if counted:
+                    answers[kind] += Answers(
+                        answered=Proportion(hits=answered, trials=1),
+                        exact=Proportion(hits=exact, trials=1),
+                    )
         for programs, state in zip((real, dream), states, strict=True):
             programs.set_state(state)
 
@@ -159,12 +161,16 @@ def _changes(kind: str, settings: Mapping[str, Any]) -> bool:
 
 def _judged(
     real: tuple[np.ndarray, np.ndarray], dream: tuple[np.ndarray, np.ndarray]
-) -> tuple[list[bool], list[bool]]:
-    """Whether each click was answered, and whether exactly, from toolbars before and after."""
-    moved = far(*real) | far(*dream)
-    wrong = (moved & far(real[1], dream[1])).sum(1)
-    exact = (real[1] == dream[1]).all((1, 2))
-    return (wrong <= WRONG_PIXELS).tolist(), exact.tolist()
+) -> tuple[list[bool], list[bool], list[bool]]:
+    """Whether each click counts, was answered, and was exactly, from toolbars before and after."""
+    (before, after), (dreamed_before, dreamed_after) = real, dream
+    moved = far(before, after)
+    at_rest = moved.sum(1) <= WRONG_PIXELS
+    ahead = (moved & far(dreamed_before, after)).sum(1) <= WRONG_PIXELS
+    wrong = (moved | far(dreamed_before, dreamed_after)) & far(dreamed_after, after)
+    answered = wrong.sum(1) <= WRONG_PIXELS
+    exact = (dreamed_after == after).all((1, 2))
+    return (at_rest | ~ahead).tolist(), answered.tolist(), exact.tolist()
 
 
 def _places() -> dict[str, np.ndarray]:

@@ -76,7 +76,7 @@ def controls_table(world: World, report: PaintReport, command: str) -> Table:
         "pixels on either side of a control's border, gaps those where nothing is. Answered: of "
         f"the toolbar's pixels that the step changed in either program at most {WRONG_PIXELS} are "
         f"wrong by more than {TOLERANCE} levels. Exactly: the whole toolbar is equal. In brackets "
-        "95% intervals by Wilson.",
+        "95% intervals by Wilson. A click whose outcome the dream showed before is left out.",
     )
 
 
