@@ -118,7 +118,7 @@ def evaluate(
     /,
     *,
     weights: str | None = None,
-    rollouts: int = 64,
+    rollouts: int | None = None,
     steps: int = 1000,
     rows: int = 64,
     seed: int = 900_000,
@@ -133,8 +133,8 @@ def evaluate(
     Args:
         world: Name of the world.
         weights: Folder of a checkpoint; the packaged weights if not given.
-        rollouts: Free rollouts, half of them under a careful behaviour; 0 to measure only what
-            else is asked for.
+        rollouts: Free rollouts, half of them under a careful behaviour; 64 if not given, and of a
+            paint program 20 under its painters; 0 to measure only what else is asked for.
         steps: Length of each.
         rows: Games that errors are measured on.
         seed: First seed; seeds from 1,000,000 are kept for others to check with.

@@ -8,6 +8,7 @@ from tiny_dream import save_tiny, tiny_config, tiny_model
 
 from learned_envs import worlds
 from learned_envs.evaluation import evaluate as evaluation
+from learned_envs.evaluation import measures
 from learned_envs.evaluation.metrics import FrameError, HorizonErrors
 from learned_envs.models.actions import PointActions
 
@@ -32,7 +33,7 @@ def measured(tmp_path_factory):
     weights = save_tiny(folder / "weights", tiny_model(config), world="koi_pond")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "packaged", lambda _: weights)
-        patch.setattr(evaluation, "measure_errors", no_errors)
+        patch.setattr(measures, "measure_errors", no_errors)
         figures = evaluation.evaluate(
             worlds.get("koi_pond"), str(weights), rollouts=2, steps=18, out=folder / "figures.json",
             docs=folder / "docs", card=True, command="learned-envs evaluate koi_pond",

@@ -5,7 +5,13 @@ import pytest
 
 from learned_envs import worlds
 from learned_envs.data import Window
-from learned_envs.evaluation.metrics import PSNR_CAP, errors_by_horizon, psnr, ssim
+from learned_envs.evaluation.metrics import (
+    PSNR_CAP,
+    errors_by_horizon,
+    psnr,
+    ssim,
+    ssim_map,
+)
 from learned_envs.recording.live import LiveWindows
 
 
@@ -45,6 +51,13 @@ def test_ssim_is_one_for_equal_frames_and_falls_with_noise():
     assert value.shape == (3,)
     assert value[0] == pytest.approx(1) and value[2] == pytest.approx(1)
     assert value[1] < 0.1
+
+
+def test_the_map_of_ssim_has_it_as_its_mean_and_is_exactly_one_for_equal_frames():
+    frames, other = noise(2, 24, 40, 3), noise(2, 24, 40, 3)
+    other[:, 5:20] = frames[:, 5:20]
+    np.testing.assert_allclose(ssim_map(frames, other).mean((1, 2)), ssim(frames, other), atol=1e-5)
+    assert (ssim_map(np.full_like(frames, 255), np.full_like(frames, 255)) == 1).all()
 
 
 def test_frames_of_another_shape_are_refused():

@@ -6,11 +6,6 @@ from learned_envs.evaluation.laws import Referee
 _REFEREES: dict[str, type[Referee]] = {"breakout": BreakoutReferee}
 
 
-def has_laws(world: str) -> bool:
-    """Whether `make_referee` knows the world called `world`."""
-    return world in _REFEREES
-
-
 def make_referee(world: str) -> Referee:
     """A fresh referee for one rollout of the world called `world`.
 

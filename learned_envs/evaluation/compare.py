@@ -12,9 +12,9 @@ from gymnasium.vector import VectorEnv
 
 from learned_envs.dream.weights import resolve
 from learned_envs.evaluation import make_referee
-from learned_envs.evaluation.evaluate import measure_errors
 from learned_envs.evaluation.film import Reel, write_film
 from learned_envs.evaluation.judging import Judged, event_drift, judge
+from learned_envs.evaluation.measures import measure_errors
 from learned_envs.evaluation.metrics import HorizonErrors, psnr
 from learned_envs.evaluation.report import write_report
 from learned_envs.evaluation.report_sections import KINDS, Match

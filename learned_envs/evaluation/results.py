@@ -25,6 +25,7 @@ class Table:
         rows: Cells, as text.
         note: What a reader must know to read it.
         command: The command that measured it; none where each row names its own.
+        picture: File beside the table's own that the page shows with it, if there is one.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Table:
     rows: Sequence[Sequence[str]]
     note: str = ""
     command: str = ""
+    picture: str = ""
 
 
 def record_table(docs: Path, table: Table) -> None:
@@ -42,7 +44,14 @@ def record_table(docs: Path, table: Table) -> None:
     _replace(folder / f"{table.name}.json", json.dumps(asdict(table), indent=1) + "\n")
     tables = [Table(**json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
     head = "# Results\n\nWritten by the commands below; not edited by hand.\n"
-    _replace(docs / PAGE, "\n".join([head, *(as_markdown(item) for item in tables)]))
+    _replace(docs / PAGE, "\n".join([head, *map(_section, tables)]))
+
+
+def record_picture(docs: Path, name: str, svg: str) -> None:
+    """Keeps a picture in `docs/results/`, for a table that names it."""
+    folder = docs / TABLES
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / name, svg)
 
 
 def record_row(docs: Path, table: Table) -> None:
@@ -66,6 +75,12 @@ def as_markdown(table: Table) -> str:
     if table.note:
         lines += ["", table.note]
     return "\n".join(lines) + "\n"
+
+
+def _section(table: Table) -> str:
+    """A table as the page has it."""
+    picture = f"\n![{table.title}]({TABLES}/{table.picture})\n" if table.picture else ""
+    return as_markdown(table) + picture
 
 
 def _replace(path: Path, text: str) -> None:

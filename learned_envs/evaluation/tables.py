@@ -66,7 +66,7 @@ def standing_table(
             *(f"law kept least, {players}" for players in laws),
             "event rate furthest from real", "largest decline with age", "rollouts", "measured by",
         ),
-        rows=[[model, *(_greyed(cell) if share < 1 else cell for cell in cells)]],
+        rows=[[model, *(greyed(cell) if share < 1 else cell for cell in cells)]],
         note="Grey: a model that got only a share of its whole training. Decline: from the first "
         "to the last 200 steps.",
     )  # fmt: skip
@@ -89,7 +89,8 @@ def share_of_training(share: float) -> str:
     return "whole" if share >= 1 else f"{100 * share:.2g}%"
 
 
-def _greyed(cell: str) -> str:
+def greyed(cell: str) -> str:
+    """A cell in grey: of a model that got only a share of its training."""
     return f'<span style="color: grey">{cell}</span>'
 
 

@@ -1,0 +1,236 @@
+"""What each world is measured by: laws, the diagnostics of koi ponds, those of paint programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from learned_envs.evaluation import make_referee
+from learned_envs.evaluation.judging import LawPair, judge
+from learned_envs.evaluation.koi_pond.report import measure_ponds, pond_standing, pond_table
+from learned_envs.evaluation.metrics import HorizonErrors, errors_by_horizon
+from learned_envs.evaluation.minipaint.plot import likeness_plot, plot_name
+from learned_envs.evaluation.minipaint.report import EPISODES, measure_paint
+from learned_envs.evaluation.minipaint.tables import (
+    controls_table,
+    likeness_table,
+    paint_standing,
+    strokes_table,
+)
+from learned_envs.evaluation.results import Table
+from learned_envs.evaluation.rollouts import Rollout, mixed_players, pieces
+from learned_envs.evaluation.tables import error_table, law_table, standing_table
+from learned_envs.models.dreaming import dream_frames, reconstruction
+from learned_envs.models.world_model import WorldModel
+from learned_envs.recording.live import LiveWindows
+from learned_envs.worlds import World
+
+HORIZON = 64
+REAL_PER_DREAM = 4
+"""Real games played for each dreamed one, so that what a rate is compared with is well known."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """A dream that is to be measured, and how long.
+
+    Attributes:
+        world: What is dreamed.
+        weights: As `evaluate` takes them.
+        model: The model in them.
+        name: Of the model's preset.
+        share: Of its whole training that it got.
+        rollouts: As `evaluate` takes them, and so are those below.
+        steps: Length of each.
+        rows: Games that errors are measured on.
+        seed: First seed.
+        command: What the tables say they were measured with.
+    """
+
+    world: World
+    weights: str | None
+    model: WorldModel
+    name: str
+    share: float
+    rollouts: int
+    steps: int
+    rows: int
+    seed: int
+    command: str
+
+    @property
+    def players(self) -> dict[str, tuple[list[str], int]]:
+        """Those of the free rollouts, half of them careful, with the first seed of each half."""
+        half = self.rollouts // 2
+        return {
+            "careful": ([next(iter(self.world.behaviours))] * half, self.seed),
+            "mixed": (mixed_players(self.world, half), self.seed + 1000),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What was measured of a dream.
+
+    Attributes:
+        figures: As JSON types.
+        standing: One row: how it stands, at a glance.
+        tables: All of it.
+        pictures: SVGs by file name, which tables name.
+    """
+
+    figures: dict[str, Any]
+    standing: Table
+    tables: list[Table]
+    pictures: Mapping[str, str] = field(default_factory=dict)
+
+
+def _laws(subject: Subject) -> Measured:
+    """Errors, and how often the laws of the world are kept in free rollouts."""
+    world, command = subject.world, subject.command
+    one_step, horizons = measure_errors(world, subject.model, subject.seed, subject.rows)
+    pairs = {
+        who: measure_laws(world, subject.weights, names, subject.steps, first)
+        for who, (names, first) in subject.players.items()
+    }
+    return Measured(
+        figures={
+            "one_step": one_step.to_json(),
+            "horizons": horizons.to_json(),
+            **{f"laws_{who}": _law_figures(pair) for who, pair in pairs.items()},
+        },
+        standing=standing_table(world, subject.name, subject.share, one_step, pairs, command),
+        tables=[
+            error_table(world, one_step, horizons, command),
+            *(law_table(world, who, pair, command) for who, pair in pairs.items()),
+        ],
+    )
+
+
+def _ponds(subject: Subject) -> Measured:
+    """Errors, and how fish, water and bed fare in free rollouts."""
+    world, command = subject.world, subject.command
+    one_step, horizons = measure_errors(world, subject.model, subject.seed, subject.rows)
+    pairs = {
+        who: measure_ponds(world, subject.weights, names, subject.steps, first)
+        for who, (names, first) in subject.players.items()
+    }
+    return Measured(
+        figures={
+            "one_step": one_step.to_json(),
+            "horizons": horizons.to_json(),
+            **{f"pond_{who}": pair.to_json() for who, pair in pairs.items()},
+        },
+        standing=pond_standing(world, subject.name, subject.share, one_step, pairs, command),
+        tables=[
+            error_table(world, one_step, horizons, command),
+            *(pond_table(world, who, pair, command) for who, pair in pairs.items()),
+        ],
+    )
+
+
+def _paint(subject: Subject) -> Measured:
+    """Likeness step by step, and whether controls and strokes do what they should."""
+    world, command = subject.world, subject.command
+    report = measure_paint(
+        world, subject.weights, reconstruction(subject.model),
+        episodes=subject.rollouts, steps=subject.steps, seed=subject.seed,
+    )  # fmt: skip
+    return Measured(
+        figures={"paint": report.to_json()},
+        standing=paint_standing(world, subject.name, subject.share, report, command),
+        tables=[
+            likeness_table(world, report.fidelity, command),
+            controls_table(world, report, command),
+            strokes_table(world, report, command),
+        ],
+        pictures={plot_name(world): likeness_plot(world, report.fidelity)},
+    )
+
+
+MEASURES: Mapping[str, Callable[[Subject], Measured]] = {
+    "breakout": _laws,
+    "koi_pond": _ponds,
+    "minipaint": _paint,
+    "minipaint_soft": _paint,
+}
+"""By the world's name."""
+
+ROLLOUTS = {"breakout": 64, "koi_pond": 64, "minipaint": EPISODES, "minipaint_soft": EPISODES}
+"""How many of them are played if nothing else is said."""
+
+
+def measure_errors(
+    world: World, model: WorldModel, seed: int, rows: int
+) -> tuple[HorizonErrors, HorizonErrors]:
+    """One-step errors over many frames, and errors at horizons 1 to 64 over fewer."""
+    context = model.context
+
+    def predict(frames: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        return dream_frames(model, frames, actions, seed)
+
+    def errors(horizon: int, count: int) -> HorizonErrors:
+        steps = context - 1 + horizon
+        live = LiveWindows(world, rows, steps, seed, warm_up=world.max_episode_steps // 2)
+        return errors_by_horizon(
+            predict,
+            islice(live, count),
+            context=context,
+            horizon=horizon,
+            codec=reconstruction(model),
+        )
+
+    return errors(1, 16), errors(HORIZON, 2)
+
+
+def measure_laws(
+    world: World, weights: str | None, players: Sequence[str], steps: int, seed: int
+) -> LawPair:
+    """Plays free rollouts, dreamed and real, and has the world's referee watch both."""
+    dream = gym.make_vec(
+        f"Dream-{world.id_suffix}-v0", len(players), weights=weights, max_episode_steps=steps
+    )
+    ended = np.zeros(len(players), bool)
+
+    def watched(played: Iterator[Rollout]) -> Iterator[Rollout]:
+        for piece in played:
+            ended[piece.terminated.any(0)] = True
+            yield piece
+
+    behaviour = world.make_behaviour(players, range(seed, seed + len(players)))
+    dreamed = judge(
+        watched(pieces(dream, behaviour, steps, seed)), make_referee(world.name), oldest=steps
+    )
+    many = list(players) * REAL_PER_DREAM
+    real = world.make_real_vec(len(many), max_episode_steps=steps)
+    behaviour = world.make_behaviour(many, range(seed, seed + len(many)))
+    truth = judge(pieces(real, behaviour, steps, seed), make_referee(world.name), oldest=steps)
+    return LawPair(dream=dreamed, real=truth, unbroken=int((~ended).sum()))
+
+
+def _law_figures(pair: LawPair) -> dict[str, Any]:
+    dream, real = pair.dream.report, pair.real.report
+    return {
+        "rollouts": dream.rollouts,
+        "without_game_over": pair.unbroken,
+        "laws": {
+            law: {
+                "held": dream.held(law),
+                "held_when_tested": _finite(dream.held_when_tested(law)),
+                "held_by_age": [_finite(v) for v in dream.held_by_age(law)],
+                "unspoiled": dream.unspoiled(law),
+                "real": real.held(law),
+            }
+            for law in dream.counts
+        },
+        "events_per_1000": {"dream": pair.dream.rates, "real": pair.real.rates},
+    }
+
+
+def _finite(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

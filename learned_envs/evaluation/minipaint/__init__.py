@@ -1,0 +1,1 @@
+"""A dreamed paint program measured against the real one, from pixels alone."""
