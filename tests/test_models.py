@@ -235,8 +235,9 @@ def test_context_noise_is_drawn_up_to_its_largest_level_and_told(monkeypatch):
         model.dynamics, "denoise", lambda *given_: seen.append(given_[2]) or denoise(*given_)
     )
     code = model.actions.encode(action)
-    model.dynamics.loss({**state, "latents": clean}, code, clean[:, 0], noise, clean[:, 0])
-    trained, dreamed = seen[0], seen[1]
+    still = {**state, "latents": clean}
+    model.dynamics.loss(still, code, clean[:, 0], noise, clean[:, 0]).prediction()
+    trained, dreamed = seen
     assert 0.15 < trained.level.max() <= 0.2 and trained.level.min() < 0.05
     deviation = trained.context.flatten(1).std(1)
     torch.testing.assert_close(deviation, trained.level[:, 0], rtol=0.1, atol=1e-3)

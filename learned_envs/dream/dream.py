@@ -119,7 +119,7 @@ class Dream:
         self._state, self._frames = following, None
         self.age[rows] += 1
         given = outcome["reward"] if self.spec.reward == "head" else np.zeros(rows.size)
-        if self._task:
+        if self._task and before is not None:
             given = self._task.reward(before, self.runtime.to_numpy(self.frames()), self.goals)
         reward = np.where(rows, given, 0).astype(np.float64)
         doubt = np.where(rows, outcome["doubt"], 0).astype(np.float64)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from learned_envs.training.recipe import Recipe
 
 WEIGHTS = {
-    "sketcher": 0.3, "writer": 0.1, "filler": 0.08, "corrector": 0.2, "fiddler": 0.14,
-    "stray": 0.12, "idler": 0.04, "random": 0.02,
+    "sketcher": 0.24, "writer": 0.08, "filler": 0.08, "corrector": 0.2, "fiddler": 0.22,
+    "stray": 0.14, "idler": 0.02, "random": 0.02,
 }  # fmt: skip
 ODD_START_RATE = 0.5
 PAINTED_START_RATE = 0.25

@@ -162,14 +162,17 @@ class DiffusionDynamics(Dynamics):
         change_error = (off_in_change**2).mean((1, 2, 3))
         total = error + self.config.delta_weight * change_error
         total = (loss_weight(config, sigma) * total).mean()
-        with torch.no_grad():
-            prediction = self.predict(state, action, noise)
+
+        @torch.no_grad()
+        def prediction() -> Prediction:
+            return self.predict(state, action, noise)
+
         parts = {
             "denoise": total.detach(),
             "squared_error": error.mean().detach(),
             "squared_error_of_change": change_error.mean().detach(),
         }
-        return StepLoss(total=total, parts=parts, prediction=lambda: prediction)
+        return StepLoss(total=total, parts=parts, prediction=prediction)
 
 
 def _told_in_planes(denoiser: EdmUNetConfig | DilatedCnnConfig) -> bool:

@@ -99,8 +99,11 @@ class LatentCNN(Dynamics):
         error = (predicted - target).abs().mean(1)
         changed = (target - previous).abs().mean(1) > config.tolerance * spread
         parts = {"changed": _mean_where(changed, error), "unchanged": _mean_where(~changed, error)}
-        with torch.no_grad():
-            prediction = self.predict(state, action, noise)
+
+        @torch.no_grad()
+        def prediction() -> Prediction:
+            return self.predict(state, action, noise)
+
         return StepLoss(
             total=(parts["changed"] + parts["unchanged"]) / 2,
             parts={name: part.detach() for name, part in parts.items()},

@@ -1,6 +1,7 @@
 """A one-pass editor for worlds that a pointer changes: it rewrites the few places that change.
 
-A summary of the whole picture and the last two pointers make a *situation*. A coarse mask picks
+A summary of the whole picture, a look at what is under the pointer and its last two places make a
+*situation*. A coarse mask picks
 blocks of places that may change in it; a residual network with shared weights looks at each patch
 of the picked blocks, told where it lies relative to the pointers, and a network for single places
 says of each whether it changes and to what. What is not picked is not even computed, and what does
@@ -37,6 +38,7 @@ _PERIODS = (4, 8, 16, 32, 64, 128)  # of the sines, in places
 _NEAR_PERIODS = _PERIODS[:4]
 _SURE = 10.0  # log-odds where there is nothing to decide
 _PALETTE_SCALE = 3.0  # learned values move as much faster than weights do
+_AROUND = 5  # places looked at on every side of the pointer
 _STRIDE = 4  # places of the grid of patches that become one in the summary, along each side
 
 
@@ -128,7 +130,7 @@ class PointerEditor(Dynamics):
         self.grid = height // config.patch, width // config.patch
         self.summary = _Summary(latent_shape, config.summary)
         self.situation = _Situation(
-            (height, width), config.summary[-1], config.situation, tell=_described(_PERIODS)
+            latent_shape, config.summary[-1], config.situation, tell=_described(_PERIODS)
         )
         self.mask = _Mask(self.grid, config, tell=_described(_PERIODS))
         self.place = nn.Embedding(math.prod(self.grid), config.position)
@@ -147,7 +149,7 @@ class PointerEditor(Dynamics):
         """See `Dynamics.predict`."""
         newest = state["latents"][:, -1]
         pointers = self._pointers(state, action)
-        situation = self.situation(self.summary(newest), *pointers)
+        situation = self.situation(self.summary(newest), newest, *pointers)
         mask = self.mask(situation, pointers[0])
         patches = Patches(*self._patch_mask(mask > self.config.threshold).nonzero(as_tuple=True))
         chances, values = self._outcomes(situation, pointers[0], newest, patches)
@@ -178,7 +180,7 @@ class PointerEditor(Dynamics):
         config = self.config
         newest = state["latents"][:, -1]
         pointers = self._pointers(state, action)
-        situation = self.situation(self.summary(newest), *pointers)
+        situation = self.situation(self.summary(newest), newest, *pointers)
         mask = self.mask(situation, pointers[0]).float()
         moved = ((target - previous).abs().amax(1) > config.tolerance).float()
         changed = _any_of(moved, config.patch)
@@ -367,24 +369,45 @@ class _Summary(nn.Module):
 
 
 class _Situation(nn.Module):
-    """Joins a summary (B, n) with pointers (B, 4) and which are down (B, 2): (B, width)."""
+    """Joins a summary (B, n), two pointers (B, 4), which are down (B, 2), and what lies around.
 
-    def __init__(self, size: tuple[int, int], summary: int, width: int, *, tell: int):
+    A pointer's place is told exactly, and roughly, so that what is learned of one place holds for
+    those beside it. What lies around the newest pointer is looked at closely: it tells what is
+    clicked, and where exactly its edge is.
+    """
+
+    def __init__(self, latent_shape: tuple[int, int, int], summary: int, width: int, *, tell: int):
         super().__init__()
-        height, across = size
-        self.places = nn.ModuleList(
-            nn.Embedding(count, 32) for count in (across, height, across, height)
-        )
+        channels, height, across = latent_shape
+        sizes = across, height, across, height
+        self.places = nn.ModuleList(nn.Embedding(size, 32) for size in sizes)
+        self.regions = nn.ModuleList(nn.Embedding(-(-size // 8), 32) for size in sizes)
         self.down = nn.Linear(3, 32)
-        self.first = nn.Linear(4 * 32 + 32 + 2 * tell + summary, width)
+        self.around = nn.Linear(channels * (2 * _AROUND + 1) ** 2, 96)
+        self.first = nn.Linear(4 * 32 + 32 + 2 * tell + summary + 96, width)
         self.second = nn.Linear(width, width)
+        self.register_buffer("offset", torch.arange(-_AROUND, _AROUND + 1), persistent=False)
+        self.offset: Tensor
 
-    def forward(self, summary: Tensor, pointers: Tensor, down: Tensor) -> Tensor:
-        places = [table(pointers[:, i].long()) for i, table in enumerate(self.places)]
+    def forward(self, summary: Tensor, latents: Tensor, pointers: Tensor, down: Tensor) -> Tensor:
+        index = pointers.long()
+        places = [
+            exact(index[:, i]) + rough(index[:, i] // 8)
+            for i, (exact, rough) in enumerate(zip(self.places, self.regions, strict=True))
+        ]
         moved = describe(pointers[:, :2] - pointers[:, 2:], _PERIODS).flatten(1)
+        around = F.relu(self.around(self._around(latents, index).flatten(1)))
         down = self.down(torch.cat([down, down.prod(1, keepdim=True)], 1))
-        x = F.relu(self.first(torch.cat([*places, down, moved, summary], 1)))
+        x = F.relu(self.first(torch.cat([*places, down, moved, summary, around], 1)))
         return F.relu(self.second(x))
+
+    def _around(self, latents: Tensor, index: Tensor) -> Tensor:
+        """The places (B, n, n, C) around the newest pointer; the edge is repeated beyond itself."""
+        height, width = latents.shape[2:]
+        across = (index[:, :1] + self.offset).clamp(0, width - 1)
+        down = (index[:, 1:2] + self.offset).clamp(0, height - 1)
+        row = torch.arange(len(latents), device=latents.device)[:, None, None]
+        return latents.permute(0, 2, 3, 1)[row, down[:, :, None], across[:, None]]
 
 
 class _Mask(nn.Module):
