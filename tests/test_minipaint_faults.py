@@ -8,7 +8,7 @@ from tiny_paint_faults import PAPER, WORLD, Copying, Deaf, Fading, Smudging, Thi
 from learned_envs.evaluation.minipaint.episodes import Episodes
 from learned_envs.evaluation.minipaint.programs import real_programs
 from learned_envs.evaluation.minipaint.report import PaintReport, compare_programs
-from learned_envs.worlds.minipaint_viewer import as_viewed
+from learned_envs.evaluation.minipaint.viewer import as_viewed
 
 ROWS, STEPS = 2, 120
 MAKE = {

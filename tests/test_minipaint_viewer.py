@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_minipaint import IDLE, at
 
-from learned_envs.worlds.minipaint_viewer import as_viewed
+from learned_envs.evaluation.minipaint.viewer import as_viewed
 
 PLACES = st.tuples(st.integers(0, 223), st.integers(0, 223), st.booleans())
 

@@ -29,6 +29,9 @@ PAINTED_START_RATE = 0.25
 PUBLISHED_FRAMES, PUBLISHED_PAIRS = 237_010, 371_799
 """What Infinipaint trained its codec and its dynamics on."""
 
+VIEWER = Manners(throttle=0.08, dead_zone=4.0, longest=12.0)
+"""How sparingly the published viewer sends the moves of a hand."""
+
 _NOT_PRESSED = 0.49999  # just below `PRESSED`: a touch must be above its threshold, not at it
 _NEVER = 1e9  # a distance from the truth that no latent comes to
 
@@ -164,7 +167,7 @@ WORLD = World(
     pointer=Pointer(
         action=brush,
         hint="Draw with the mouse; click a tool, a colour or the slider",
-        manners=Manners(throttle=0.08, dead_zone=4.0, longest=12.0),  # as the published viewer has
+        manners=VIEWER,
     ),
     make_behaviour=make_behaviour,
     reset_options=reset_options,

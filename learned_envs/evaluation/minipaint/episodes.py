@@ -10,7 +10,7 @@ import numpy as np
 from learned_envs.evaluation.minipaint.programs import Programs
 from learned_envs.evaluation.rollouts import mixed_players
 from learned_envs.worlds import World
-from learned_envs.worlds.minipaint_viewer import as_viewed
+from learned_envs.evaluation.minipaint.viewer import as_viewed
 
 PHASES = ("early", "late")
 
