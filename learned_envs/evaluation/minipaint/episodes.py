@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from learned_envs.evaluation.minipaint.programs import Programs
+from learned_envs.evaluation.minipaint.viewer import as_viewed
 from learned_envs.evaluation.rollouts import mixed_players
 from learned_envs.worlds import World
-from learned_envs.evaluation.minipaint.viewer import as_viewed
 
 PHASES = ("early", "late")
 
