@@ -61,6 +61,19 @@ def test_equal_seeds_give_equal_files(compared, tmp_path):
     assert [p.read_bytes() for p in again] == [p.read_bytes() for p in compared[1:]]
 
 
+def test_a_world_without_laws_is_compared_by_all_else(tmp_path):
+    world = worlds.get("minipaint")
+    games = [world.make_real_vec(1) for _ in range(2)]
+    film, metrics, report = compare_envs(world, *games, steps=12, seed=3, out=tmp_path)
+    figures, page = json.loads(metrics.read_text()), report.read_text()
+    assert figures["real"]["score"] == figures["dream"]["score"]
+    assert figures["parted_at"] is None is figures["drift"] is figures["dream"]["laws"]
+    assert "Step by step" in page and "Frames look alike" in page
+    assert "laws" not in page.lower() and "Law kept" not in page
+    with Image.open(film) as shown:
+        assert 2 * 224 < shown.width < 3 * 224
+
+
 def test_an_unknown_behaviour_is_answered_with_those_there_are(tmp_path):
     real, dream = WORLD.make_real_vec(1), WORLD.make_real_vec(1)
     with pytest.raises(ValueError, match="no behaviour 'clever'; it has careful"):

@@ -15,7 +15,7 @@ from tiny_dream import save_tiny, tiny_config, tiny_model
 from learned_envs import worlds
 from learned_envs.evaluation import make_referee
 from learned_envs.evaluation.compare import compare, compare_envs
-from learned_envs.evaluation.report import SHEET_COLUMNS, SHEET_ROWS, sprite_sheets
+from learned_envs.evaluation.report import SHEET, sheet_grid, sprite_sheets
 from learned_envs.evaluation.rollouts import rollout
 from learned_envs.models.checkpoint import CARD
 
@@ -258,13 +258,17 @@ def test_its_clips_are_the_frames_that_were_played(made):
     assert not np.array_equal(shown_frames(page, "dream", STEPS + 1), played)
 
 
-def test_sheets_hold_any_number_of_frames():
-    count = SHEET_COLUMNS * SHEET_ROWS
-    frames = np.random.default_rng(0).integers(0, 256, (count + 70, 2, 3, 3), dtype=np.uint8)
+@pytest.mark.parametrize(("height", "width"), [(32, 64), (224, 224)])
+def test_sheets_hold_any_number_of_frames(height, width):
+    columns, rows = sheet_grid(height, width)
+    assert columns * width <= SHEET[0] and rows * height <= SHEET[1]
+    count = columns * rows
+    small = np.random.default_rng(0).integers(0, 256, (count + columns + 6, 2, 3), dtype=np.uint8)
+    frames = small[:, :1, None].repeat(height, 1).repeat(width, 2)
     sheets = [np.asarray(Image.open(io.BytesIO(sheet))) for sheet in sprite_sheets(frames)]
-    assert [sheet.shape for sheet in sheets] == [(32, 192, 3), (4, 192, 3)]
-    cells = [sheet.reshape(-1, 2, SHEET_COLUMNS, 3, 3).swapaxes(1, 2) for sheet in sheets]
-    held = np.concatenate([cell.reshape(-1, 2, 3, 3) for cell in cells])
+    assert [len(sheet) for sheet in sheets] == [rows * height, 2 * height]
+    cells = [s.reshape(-1, height, columns, width, 3).swapaxes(1, 2) for s in sheets]
+    held = np.concatenate([cell.reshape(-1, height, width, 3) for cell in cells])
     assert np.array_equal(held[: len(frames)], frames)
 
 

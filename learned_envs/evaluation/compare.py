@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from learned_envs.dream.weights import resolve
-from learned_envs.evaluation import make_referee
+from learned_envs.evaluation import find_referee, make_referee
 from learned_envs.evaluation.film import Reel, write_film
 from learned_envs.evaluation.judging import Judged, event_drift, judge
 from learned_envs.evaluation.measures import measure_errors
@@ -25,6 +25,8 @@ from learned_envs.worlds import World
 
 ALIKE = 30.0
 """dB of PSNR above which two frames look alike: a ball one pixel off its place gives 29."""
+
+_WIDTH = 320  # screen pixels of a picture in the film
 
 ERROR_ROWS = 4
 """Games that errors are measured on: enough for a plot in seconds; `evaluate` measures more."""
@@ -40,7 +42,7 @@ def compare(
     seed: int = 0,
     weights: str | None = None,
     out: Path = Path("out"),
-    scale: int = 5,
+    scale: int | None = None,
     command: str = "",
 ) -> tuple[Path, Path, Path]:
     """Plays the real world and its dream with one kind of player, and writes what came of it.
@@ -54,7 +56,8 @@ def compare(
         seed: Of both envs and both players.
         weights: Folder of a checkpoint or an exported file; the packaged weights if None.
         out: Folder to write to; made if missing.
-        scale: Screen pixels for a pixel of the world, in the film.
+        scale: Screen pixels for a pixel of the world, in the film; as many as make a picture 320
+            wide if None.
         command: What the report says it was made with.
 
     Returns:
@@ -87,7 +90,7 @@ def compare_envs(
     behaviour: str | None = None,
     seed: int = 0,
     out: Path,
-    scale: int = 5,
+    scale: int | None = None,
     errors: tuple[HorizonErrors, HorizonErrors] | None = None,
     card: str | None = None,
     command: str = "",
@@ -97,8 +100,9 @@ def compare_envs(
     The report shows `errors`, as `measure_errors` returns them, and the measured part of `card`.
 
     `metrics.json` holds, for `real` and `dream`, `score` (rewards of all steps), `episodes` begun,
-    `rates` (events per 1,000 steps, counted in the pixels) and `laws` (`LawReport.to_json`); and
-    `drift` (dreamed rate over real rate, minus 1), `parted_at` (the step after which the two frames
+    and in worlds with laws `rates` (events per 1,000 steps, counted in the pixels) and `laws`
+    (`LawReport.to_json`), else null; and `drift` (dreamed rate over real rate, minus 1; null, too,
+    where there are no rates), `parted_at` (the step after which the two frames
     first differ by a PSNR below `ALIKE`, null if never; they may rightly part when chance or the
     player decides otherwise), `mean_doubt`, and `one_step` and `horizons` (`HorizonErrors.to_json`,
     null if not given).
@@ -114,7 +118,11 @@ def compare_envs(
         kind: rollout(env, world.make_behaviour([behaviour], [seed]), steps, seed)
         for kind, env in zip(KINDS, (real, dream), strict=True)
     }
-    judged = {kind: judge(iter([play]), make_referee(world.name)) for kind, play in played.items()}
+    lawful = find_referee(world.name)
+    judged = {
+        kind: judge(iter([play]), make_referee(world.name)) if lawful else None
+        for kind, play in played.items()
+    }
     likeness = psnr(played["dream"].frames[:, 0], played["real"].frames[:, 0])
     one_step, horizons = errors or (None, None)
     figures = {
@@ -123,7 +131,7 @@ def compare_envs(
         "steps": steps,
         "seed": seed,
         **{kind: _figures(played[kind], judged[kind]) for kind in played},
-        "drift": event_drift(judged["real"].rates, judged["dream"].rates),
+        "drift": _drift(judged["real"], judged["dream"]),
         "parted_at": _parted_at(likeness),
         "mean_doubt": float(played["dream"].doubt.mean()),
         "one_step": one_step and one_step.to_json(),
@@ -139,13 +147,13 @@ def compare_envs(
         *reels.values(),
         caption=f"{world.id_suffix}: one player ({behaviour}) in both, seed {seed}",
         fps=world.fps,
-        scale=scale,
+        scale=scale or max(1, _WIDTH // played["real"].frames.shape[3]),
     )
     match = Match(
         figures=figures,
         reels=reels,
         broken={kind: _broken(world, play) for kind, play in played.items()},
-        laws=make_referee(world.name).laws,
+        laws=lawful.laws if lawful else {},
         likeness=likeness,
         alike=ALIKE,
     )
@@ -163,18 +171,23 @@ def _behaviour(world: World, name: str | None) -> str:
     return name
 
 
-def _figures(play: Rollout, judged: Judged) -> dict[str, Any]:
+def _figures(play: Rollout, judged: Judged | None) -> dict[str, Any]:
     return {
         "score": float(play.rewards.sum()),
         "episodes": int(play.first.sum()),
-        "rates": judged.rates,
-        "laws": judged.report.to_json(),
+        "rates": judged and judged.rates,
+        "laws": judged and judged.report.to_json(),
     }
+
+
+def _drift(real: Judged | None, dream: Judged | None) -> dict[str, float] | None:
+    return event_drift(real.rates, dream.rates) if real and dream else None
 
 
 def _broken(world: World, play: Rollout) -> dict[str, np.ndarray]:
     """By law, (T,) bool: the step of row 0 broke it, and did not only begin an episode."""
-    verdicts = make_referee(world.name).watch(play)
+    referee = find_referee(world.name)
+    verdicts = referee.watch(play) if referee else {}
     return {law: verdict.broken[:, 0] & ~play.first[1:, 0] for law, verdict in verdicts.items()}
 
 

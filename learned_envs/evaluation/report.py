@@ -23,9 +23,9 @@ from PIL import Image
 from learned_envs.evaluation.report_sections import KINDS, Match, sections, summary
 from learned_envs.worlds import World
 
-SHEET_COLUMNS, SHEET_ROWS = 64, 16
-"""Frames in a sprite sheet. 64 frames of 64 pixels are as wide as any browser's canvas takes, and
-narrow enough that PNG, which looks back 32 KiB, finds the frame before."""
+SHEET = 4096, 1024
+"""Pixels across and down a sprite sheet: as wide as any browser's canvas takes, and narrow enough
+that PNG, which looks back 32 KiB, finds the frame before."""
 
 
 def write_report(
@@ -69,21 +69,27 @@ def write_report(
 
 
 def sprite_sheets(frames: np.ndarray) -> list[bytes]:
-    """Frames (T, H, W, 3) uint8 as PNGs, row by row, `SHEET_COLUMNS` times `SHEET_ROWS` in each."""
+    """Frames (T, H, W, 3) uint8 as PNGs, row by row, as many in each as `sheet_grid` says."""
     _, height, width, _ = frames.shape
-    count = SHEET_COLUMNS * SHEET_ROWS
+    columns, most_rows = sheet_grid(height, width)
+    count = columns * most_rows
     sheets = []
     for start in range(0, len(frames), count):
         piece = frames[start : start + count]
-        rows = -(-len(piece) // SHEET_COLUMNS)
-        missing = rows * SHEET_COLUMNS - len(piece)
+        rows = -(-len(piece) // columns)
+        missing = rows * columns - len(piece)
         piece = np.concatenate([piece, np.zeros((missing, *piece.shape[1:]), np.uint8)])
-        grid = piece.reshape(rows, SHEET_COLUMNS, height, width, 3).swapaxes(1, 2)
+        grid = piece.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
         sheet = io.BytesIO()
-        image = Image.fromarray(grid.reshape(rows * height, SHEET_COLUMNS * width, 3))
+        image = Image.fromarray(grid.reshape(rows * height, columns * width, 3))
         image.save(sheet, "PNG", optimize=True)
         sheets.append(sheet.getvalue())
     return sheets
+
+
+def sheet_grid(height: int, width: int) -> tuple[int, int]:
+    """How many frames of that size stand beside and below each other in a sprite sheet."""
+    return max(1, SHEET[0] // width), max(1, SHEET[1] // height)
 
 
 def _policy(template: str) -> str:
@@ -117,11 +123,12 @@ def _clip(world: World, match: Match) -> str:
             "doubt": [None if np.isnan(doubt) else round(float(doubt), 4) for doubt in reel.doubt],
             "broken": broken,
         }
+    columns, rows = sheet_grid(*match.reels["real"].frames.shape[1:3])
     described = {
         "fps": world.fps,
         "frames": len(match.likeness),
-        "columns": SHEET_COLUMNS,
-        "per_sheet": SHEET_COLUMNS * SHEET_ROWS,
+        "columns": columns,
+        "per_sheet": columns * rows,
         **games,
     }
     return json.dumps(described, separators=(",", ":")).replace("<", "\\u003c")

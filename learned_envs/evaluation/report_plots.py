@@ -91,7 +91,7 @@ def step_plots(
     Args:
         real: The real game, T + 1 frames.
         dream: The dreamed one.
-        broken: By law, (T,) bool: the dream's step broke it.
+        broken: By law, (T,) bool: the dream's step broke it; empty in a world without laws.
         likeness: (T + 1,) PSNR between the two games' frames in dB.
         alike: dB above which two frames look alike.
     """
@@ -99,7 +99,7 @@ def step_plots(
         return [
             _doubt(dream.doubt),
             _scores(real.score, dream.score),
-            _broken(broken),
+            *([_broken(broken)] if broken else []),
             _likeness(likeness, alike),
         ]
 

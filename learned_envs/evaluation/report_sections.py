@@ -24,7 +24,7 @@ class Match:
         figures: As `metrics.json` holds them; see `compare.compare_envs`.
         reels: The games, by `KINDS`, T + 1 frames each.
         broken: By `KINDS` and law, (T,) bool: the step broke it.
-        laws: Each law in words.
+        laws: Each law in words; empty in a world without.
         likeness: (T + 1,) PSNR between the two frames in dB.
         alike: dB above which two frames look alike.
     """
@@ -41,15 +41,11 @@ def summary(match: Match) -> str:
     """The figures at the top, as entries of a `<dl>`."""
     figures = match.figures
     real, dream = figures["real"], figures["dream"]
-    laws = {name: law["held"] for name, law in dream["laws"]["laws"].items()}
-    judged = {name: held for name, held in laws.items() if held is not None}
-    held = min(judged.values(), default=None)
-    least = next((name for name, share in judged.items() if share == held), "none was tested")
     parted, doubt, ahead = figures["parted_at"], figures["mean_doubt"], figures["one_step"]
     shown = [
         ("Score, all episodes", f"{dream['score']:g}", f"in the real game {real['score']:g}"),
         ("Episodes", f"{dream['episodes']}", f"in the real game {real['episodes']}"),
-        ("Law kept least", _percent(held), "every law held" if held == 1 else least),
+        *_least_kept(match),
         (
             "Frames look alike",
             "to the end" if parted is None else f"until step {parted}",
@@ -66,10 +62,21 @@ def summary(match: Match) -> str:
     )
 
 
+def _least_kept(match: Match) -> list[tuple[str, str, str]]:
+    """The law that the dream broke most often, as an entry; none in a world without laws."""
+    if not match.laws:
+        return []
+    laws = {name: law["held"] for name, law in match.figures["dream"]["laws"]["laws"].items()}
+    judged = {name: held for name, held in laws.items() if held is not None}
+    held = min(judged.values(), default=None)
+    least = next((name for name, share in judged.items() if share == held), "none was tested")
+    return [("Law kept least", _percent(held), "every law held" if held == 1 else least)]
+
+
 def sections(match: Match, card: str | None) -> str:
     """All that stands below them: plots by step, laws, errors, the model card's figures."""
-    parts = [_steps(match), _laws(match), _errors(match.figures), _card(card)]
-    return "\n".join(parts)
+    laws = [_laws(match)] if match.laws else []
+    return "\n".join([_steps(match), *laws, _errors(match.figures), _card(card)])
 
 
 def _steps(match: Match) -> str:
