@@ -26,7 +26,7 @@ Path_ = np.ndarray  # points (k, 2) of the canvas
 
 
 def scene() -> Iterator[tuple[str, int, Path_]]:
-    """Strokes as tool, brush and path: a boat on the sea, a sun, clouds, hills with trees, birds."""
+    """Strokes as tool, brush and path: a boat on the sea, a sun, clouds, trees on hills, birds."""
     across = np.linspace(0, 181, 60)
     spiral = np.linspace(0, 8 * np.pi, 90)
     yield "yellow", 7, _around(142, 38, spiral, spiral / spiral[-1] * 17)
