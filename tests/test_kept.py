@@ -22,7 +22,7 @@ from learned_envs.deploy.parity import ParityError, check_parity
 from learned_envs.dream.dream_env import DreamEnv
 from learned_envs.dream.onnx_runtime import OnnxRuntime
 from learned_envs.dream.torch_runtime import TorchRuntime
-from learned_envs.evaluation.speed.cost import count_gflop
+from learned_envs.evaluation.speed.cost import Moment, count_gflop
 from learned_envs.models.actions import ActionEncoding, PointActions
 from learned_envs.models.checkpoint import GRAPH, Starts, save_checkpoint
 from learned_envs.models.codecs.codec import to_frames, to_images
@@ -266,7 +266,9 @@ def test_surprise_the_spread_of_latents_and_the_cost_of_a_step_are_measured():
     table = measure_surprises(model, iter([window]))
     assert table.isfinite().all() and table[0] < table[-1]
     assert latent_spread(model.codec, window) > 0
-    assert count_gflop(model) > 0
+    history = torch.from_numpy(window.observation[:1]), torch.from_numpy(window.action[:1])
+    moment = Moment(frames=history[0][:, :-1], actions=history[1][:, :-1], action=history[1][:, -1])
+    assert count_gflop(model, [moment]) > 0
 
 
 def test_a_history_of_no_frames_is_no_context():

@@ -15,9 +15,11 @@ from learned_envs.evaluation.speed.bound import Bound, best_batch, bound_table
 from learned_envs.evaluation.speed.cost import (
     REFERENCE,
     RUNTIMES,
+    Moment,
     StepCost,
     cost_table,
     count_gflop,
+    moments_of,
     reference_models,
 )
 from learned_envs.evaluation.speed.operations import (
@@ -123,7 +125,30 @@ def test_the_reference_costs_what_diamond_does():
     models = reference_models(small)
     assert list(models) == ["tiny", REFERENCE]
     # Three passes of 6.1 GFLOP at 64x64, and a sixteenth of that at 16x16.
-    assert count_gflop(models[REFERENCE]) == pytest.approx(3 * 6.1 / 16, rel=0.02)
+    still = Moment(
+        frames=torch.zeros(1, 1, 16, 16, 3, dtype=torch.uint8),
+        actions=torch.zeros(1, 0, dtype=torch.int64),
+        action=torch.zeros(1, dtype=torch.int64),
+    )
+    assert count_gflop(models[REFERENCE], [still]) == pytest.approx(3 * 6.1 / 16, rel=0.02)
+
+
+def test_what_a_step_costs_is_the_mean_of_moments_with_more_and_less_to_do():
+    paint = worlds.get("minipaint")
+    moments = moments_of(paint, context=2, count=6)
+    model = paint.presets["small"]().build()
+    with torch.no_grad():  # blocks are picked by where the pointer is
+        model.dynamics.mask.last.bias.fill_(-2.0)
+    each = [count_gflop(model, [moment]) for moment in moments]
+    assert count_gflop(model, moments) == pytest.approx(sum(each) / 6)
+    assert max(each) > 1.1 * min(each)
+
+
+def test_moments_are_of_real_play_and_begin_anew_nowhere():
+    moments = moments_of(WORLD, context=4, count=5)
+    assert [tuple(moment.frames.shape) for moment in moments] == [(1, 4, 64, 64, 3)] * 5
+    assert [tuple(moment.actions.shape) for moment in moments] == [(1, 3)] * 5
+    assert all((moment.frames[0, 1:] != moment.frames[0, :-1]).any() for moment in moments)
 
 
 def test_the_table_of_costs_gives_ratios_to_the_fastest():

@@ -11,7 +11,13 @@ from typing import Any
 from learned_envs.dream.weights import packaged, resolve
 from learned_envs.evaluation.results import as_markdown, record_table
 from learned_envs.evaluation.speed.bound import bound_table, bounds
-from learned_envs.evaluation.speed.cost import cost_table, count_gflop, reference_models, step_costs
+from learned_envs.evaluation.speed.cost import (
+    cost_table,
+    count_gflop,
+    moments_of,
+    reference_models,
+    step_costs,
+)
 from learned_envs.evaluation.speed.stopwatch import Budget, devices, dtypes, matrix_peak
 from learned_envs.evaluation.speed.throughput import (
     dream_throughput,
@@ -62,8 +68,9 @@ def bench(
     if batch not in batches:
         raise ValueError(f"`batch` (={batch}) must be one of `batches` (={tuple(batches)})")
     checkpoint = resolve(weights, world.name)
-    gflop = count_gflop(load_checkpoint(checkpoint).model)
-    costs = step_costs(reference_models(world), turns=turns)
+    moments = moments_of(world)
+    gflop = count_gflop(load_checkpoint(checkpoint).model, moments)
+    costs = step_costs(reference_models(world), moments, turns=turns)
     tables = [cost_table(world, costs, command)]
     print(as_markdown(tables[0]))
     peaks = {
