@@ -285,15 +285,19 @@ class PointerEditor(Dynamics):
         side, (row, down, across) = self.config.patch, patches
         corner = torch.stack([across, down], 1) * float(side)
         apart = pointers[row].unflatten(1, (2, 2)) - (corner + (side - 1) / 2)[:, None]
-        values = self._cut(latents, patches).flatten(2).transpose(1, 2)  # (N, places, C)
-        seen = torch.cat([F.relu(self.value(values)), values], 2).flatten(1)
+        # (N places, C): ONNX Runtime's product of stacks of matrices takes no empty stack.
+        values = self._cut(latents, patches).flatten(2).transpose(1, 2).flatten(0, 1)
+        seen = torch.cat([F.relu(self.value(values)), values], 1).unflatten(0, (-1, side**2))
         told = self.told(situation).unflatten(1, (self.config.depth + 1, -1))
-        x = self.from_values(seen) + self.from_pointers(describe(apart, _PERIODS).flatten(1))
+        x = self.from_values(seen.flatten(1)) + self.from_pointers(
+            describe(apart, _PERIODS).flatten(1)
+        )
         x = x + self.from_place(self.place(down * self.grid[1] + across)) + told[row, 0]
         for i, block in enumerate(self.blocks):
             x = block(x, told[row, i + 1])
         written = self.rough(x).unflatten(1, (side**2, -1))
         written = (written + self.fine(x, values, pointers[row], corner)).float()
+        values = values.unflatten(0, (-1, side**2))
         count = self.config.values + 2
         palette = (_PALETTE_SCALE * self.palette).float()
         blend = written[..., count:].softmax(2)
@@ -484,16 +488,18 @@ class _Fine(nn.Module):
 
         Args:
             patch: Features of patches, (N, width).
-            values: Of their places, (N, places, C).
+            values: Of their places, (N * places, C).
             pointers: (N, 4), as `_seen_from` takes them.
             corner: Their first places, (N, 2), x and y.
         """
         at = corner[:, None] + self.place
-        place = self.from_place(describe(_seen_from(pointers, at), _NEAR_PERIODS).flatten(2))
-        x = self.from_patch(F.relu(patch))[:, None] + place + self.from_value(values)
-        one, other = x.chunk(2, 2)
+        told = describe(_seen_from(pointers, at), _NEAR_PERIODS)
+        place = self.from_place(told.flatten(2).flatten(0, 1))
+        x = (self.from_value(values) + place).unflatten(0, (-1, len(self.place)))
+        one, other = (x + self.from_patch(F.relu(patch))[:, None]).flatten(0, 1).chunk(2, 1)
         x = F.relu(self.norm(one * other))
-        return self.last(F.relu(self.third(F.relu(self.second(x)))))
+        x = self.last(F.relu(self.third(F.relu(self.second(x)))))
+        return x.unflatten(0, (-1, len(self.place)))
 
 
 def _seen_from(pointers: Tensor, at: Tensor) -> Tensor:
