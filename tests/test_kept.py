@@ -59,7 +59,7 @@ class Standing(Dynamics):
         self, state: State, action: Tensor, target: Tensor, noise: Noise, previous: Tensor
     ) -> StepLoss:
         prediction = self.predict(state, action, noise)
-        return StepLoss(total=prediction.latent.sum(), parts={}, prediction=prediction)
+        return StepLoss(total=prediction.latent.sum(), parts={}, prediction=lambda: prediction)
 
 
 def config() -> WorldModelConfig:

@@ -17,9 +17,9 @@ HARD, SOFT = worlds.get("minipaint"), worlds.get("minipaint_soft")
 PAPER = canvas(MinipaintEnv(soft=True).reset(seed=0)[0])
 
 
-def test_it_is_minipaint_but_for_its_name_its_paint_and_its_starts():
+def test_it_is_minipaint_but_for_its_name_its_paint_its_starts_and_its_targets():
     differ = {f.name for f in fields(HARD) if getattr(HARD, f.name) is not getattr(SOFT, f.name)}
-    assert differ == {"name", "id_suffix", "real_kwargs", "reset_options"}
+    assert differ == {"name", "id_suffix", "real_kwargs", "reset_options", "task"}
 
 
 def test_its_ids_and_its_makers_make_the_soft_program():

@@ -73,9 +73,9 @@ def test_what_the_world_says_of_its_simulator_is_so():
     assert WORLD.idle_action.tolist() == list(sim.IDLE_ACTION)
 
 
-def test_its_dream_says_that_it_has_no_weights():
-    with pytest.raises(ValueError, match="holds no weights for 'minipaint'.*weights=<folder"):
-        gym.make("Dream-Minipaint-v0")
+def test_the_soft_dream_says_that_it_has_no_weights():
+    with pytest.raises(ValueError, match="holds no weights for 'minipaint_soft'.*weights=<folder"):
+        gym.make("Dream-MinipaintSoft-v0")
 
 
 def test_behaviour_weights_name_every_style_and_add_up_to_one():

@@ -108,11 +108,11 @@ def small() -> WorldModelConfig:
 
 
 def small_recipe() -> Recipe:
-    """About 75 minutes on one core; true contexts, at the end its own for half of the rows."""
+    """About two hours on one core; true contexts, at the end its own for half of the rows."""
     from learned_envs.training.recipe import Recipe
 
     return Recipe(
-        steps=10_500, batch=32, window=16, learning_rate=1e-3, warmup=200, decay=0.8,
+        steps=16_500, batch=32, window=16, learning_rate=1e-3, warmup=200, decay=0.8,
         average=0.998, episode_steps=500, closing=((0.75, 0.0), (0.8, 0.95)), divergence=12.0,
         damaged=0.0,
     )  # fmt: skip
