@@ -8,8 +8,8 @@ from learned_envs.models.codecs.identity import IdentityConfig
 from learned_envs.models.dynamics.pointer_editor import (
     PointerEditor,
     PointerEditorConfig,
-    _seen_from,
 )
+from learned_envs.models.dynamics.pointer_situation import seen_from
 from learned_envs.models.world_model import WorldModel, WorldModelConfig
 
 SIZE = 32
@@ -141,7 +141,7 @@ def test_the_loss_predicts_what_a_step_predicts_where_both_look(taught):
 def test_a_place_is_told_along_and_beside_the_movement():
     pointers = torch.tensor([[6.0, 8.0, 3.0, 4.0]])  # five places towards (0.6, 0.8)
     at = torch.tensor([[[9.0, 12.0], [10.0, 5.0]]])
-    seen = _seen_from(pointers, at)[0]
+    seen = seen_from(pointers, at)[0]
     torch.testing.assert_close(seen[0], torch.tensor([3.0, 4.0, 5.0, 0.0, 5.0, 10.0]))
     torch.testing.assert_close(seen[1], torch.tensor([4.0, -3.0, 0.0, 5.0, 5.0, 50**0.5]))
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium as gym
 import numpy as np
 
 from learned_envs.evaluation import make_referee
 from learned_envs.evaluation.judging import LawPair, judge
-from learned_envs.evaluation.koi_pond.report import measure_ponds, pond_standing, pond_table
+from learned_envs.evaluation.koi_pond.report import (
+    PondPair,
+    measure_ponds,
+    pond_standing,
+    pond_table,
+)
 from learned_envs.evaluation.metrics import HorizonErrors, errors_by_horizon
 from learned_envs.evaluation.minipaint.plot import likeness_plot, plot_name
 from learned_envs.evaluation.minipaint.report import EPISODES, measure_paint
@@ -29,6 +34,8 @@ from learned_envs.models.dreaming import dream_frames, reconstruction
 from learned_envs.models.world_model import WorldModel
 from learned_envs.recording.live import LiveWindows
 from learned_envs.worlds import World
+
+Pair = TypeVar("Pair")  # what was measured of a dream, and of the real world
 
 HORIZON = 64
 REAL_PER_DREAM = 4
@@ -92,44 +99,48 @@ class Measured:
 
 def _laws(subject: Subject) -> Measured:
     """Errors, and how often the laws of the world are kept in free rollouts."""
-    world, command = subject.world, subject.command
-    one_step, horizons = measure_errors(world, subject.model, subject.seed, subject.rows)
-    pairs = {
-        who: measure_laws(world, subject.weights, names, subject.steps, first)
-        for who, (names, first) in subject.players.items()
-    }
-    return Measured(
-        figures={
-            "one_step": one_step.to_json(),
-            "horizons": horizons.to_json(),
-            **{f"laws_{who}": _law_figures(pair) for who, pair in pairs.items()},
-        },
-        standing=standing_table(world, subject.name, subject.share, one_step, pairs, command),
-        tables=[
-            error_table(world, one_step, horizons, command),
-            *(law_table(world, who, pair, command) for who, pair in pairs.items()),
-        ],
-    )
+    return _in_rollouts(subject, "laws", measure_laws, _law_figures, standing_table, law_table)
 
 
 def _ponds(subject: Subject) -> Measured:
     """Errors, and how fish, water and bed fare in free rollouts."""
+    return _in_rollouts(subject, "pond", measure_ponds, PondPair.to_json, pond_standing, pond_table)
+
+
+def _in_rollouts(
+    subject: Subject,
+    name: str,
+    measure: Callable[[World, str | None, list[str], int, int], Pair],
+    to_json: Callable[[Pair], dict[str, Any]],
+    standing: Callable[[World, str, float, HorizonErrors, dict[str, Pair], str], Table],
+    table: Callable[[World, str, Pair, str], Table],
+) -> Measured:
+    """Errors against the truth, and what `measure` finds in free rollouts of each of the players.
+
+    Args:
+        subject: What is measured.
+        name: Of what is measured in the rollouts, in the names of figures.
+        measure: Of the world, weights, players, steps and the first seed.
+        to_json: Figures of what it finds.
+        standing: The table of one row.
+        table: The whole table of one kind of players.
+    """
     world, command = subject.world, subject.command
     one_step, horizons = measure_errors(world, subject.model, subject.seed, subject.rows)
-    pairs = {
-        who: measure_ponds(world, subject.weights, names, subject.steps, first)
+    found = {
+        who: measure(world, subject.weights, names, subject.steps, first)
         for who, (names, first) in subject.players.items()
     }
     return Measured(
         figures={
             "one_step": one_step.to_json(),
             "horizons": horizons.to_json(),
-            **{f"pond_{who}": pair.to_json() for who, pair in pairs.items()},
+            **{f"{name}_{who}": to_json(pair) for who, pair in found.items()},
         },
-        standing=pond_standing(world, subject.name, subject.share, one_step, pairs, command),
+        standing=standing(world, subject.name, subject.share, one_step, found, command),
         tables=[
             error_table(world, one_step, horizons, command),
-            *(pond_table(world, who, pair, command) for who, pair in pairs.items()),
+            *(table(world, who, pair, command) for who, pair in found.items()),
         ],
     )
 

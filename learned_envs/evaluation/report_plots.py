@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from learned_envs.evaluation.film import Reel
+from learned_envs.evaluation.plot_style import plot_style
 
 _INK, _SOFT, _LINE, _REAL, _DREAM = (f"#00000{i}" for i in range(1, 6))
 _PAGE_COLOURS = {
@@ -26,27 +27,7 @@ _PAGE_COLOURS = {
 }
 """matplotlib knows no CSS variables: these colours stand for them until the SVG is written."""
 
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "learned_envs",  # equal plots give equal bytes
-    "text.parse_math": False,
-    "font.size": 9,
-    "text.color": _INK,
-    "axes.labelcolor": _SOFT,
-    "axes.edgecolor": _LINE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": _LINE,
-    "grid.linewidth": 0.6,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
-    "xtick.labelcolor": _SOFT,
-    "ytick.labelcolor": _SOFT,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-}
+_STYLE = plot_style(_INK, _SOFT, _LINE) | {"svg.fonttype": "none", "text.parse_math": False}
 _WIDTH, _HEIGHT = 4.6, 2.3  # inches, half the page: text stays readable on a phone
 _SMOOTH = 15
 _MEASURES = {

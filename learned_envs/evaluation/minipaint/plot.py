@@ -10,33 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from learned_envs.evaluation.minipaint.fidelity import BAND, Fidelity
+from learned_envs.evaluation.plot_style import plot_style
 from learned_envs.worlds import World
 
 PUBLISHED = {1: 0.995, 150: 0.95, 500: 0.85, 800: 0.62}
 """SSIM by step of Infinipaint, 33.6 million parameters, over 20 held-out episodes."""
 
 _INK, _SOFT, _LINE, _DREAM, _PUBLISHED = "#1f2328", "#59636e", "#d9dee3", "#0b6bcb", "#c4532d"
-_STYLE = {
-    "svg.hashsalt": "learned_envs",  # equal plots give equal bytes
-    "font.size": 9,
-    "text.color": _INK,
-    "axes.labelcolor": _SOFT,
-    "axes.edgecolor": _LINE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
+_STYLE = plot_style(_INK, _SOFT, _LINE) | {
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
     "axes.titlepad": 10,
     "legend.fontsize": 8.5,
-    "legend.frameon": False,
-    "grid.color": _LINE,
-    "grid.linewidth": 0.6,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
-    "xtick.labelcolor": _SOFT,
-    "ytick.labelcolor": _SOFT,
 }
 
 

@@ -25,21 +25,20 @@ from torch.nn import functional as F
 
 from learned_envs.models.actions import ActionEncoding, PointActions
 from learned_envs.models.configuration import configuration
-from learned_envs.models.dynamics.dynamics import (
-    Dynamics,
-    Noise,
-    Prediction,
-    State,
-    StepLoss,
+from learned_envs.models.dynamics.dynamics import Dynamics, Noise, Prediction, State, StepLoss
+from learned_envs.models.dynamics.pointer_situation import (
+    NEAR_PERIODS,
+    PERIODS,
+    SUMMARISED,
+    Situation,
+    Summary,
+    describe,
+    described,
+    seen_from,
 )
 
-_REACH = 72  # places; what is further away is told as being that far
-_PERIODS = (4, 8, 16, 32, 64, 128)  # of the sines, in places
-_NEAR_PERIODS = _PERIODS[:4]
 _SURE = 10.0  # log-odds where there is nothing to decide
 _PALETTE_SCALE = 3.0  # learned values move as much faster than weights do
-_AROUND = 5  # places looked at on every side of the pointer
-_STRIDE = 4  # places of the grid of patches that become one in the summary, along each side
 
 
 class Patches(NamedTuple):
@@ -102,7 +101,7 @@ class PointerEditorConfig:
                 f"actions {actions} were given, expected `PointActions` with one kind of touch: a "
                 "pointer's place and whether it is down"
             )
-        side = max(self.patch * self.block, 8 * _STRIDE)
+        side = max(self.patch * self.block, SUMMARISED)
         if latent_shape[1] % side or latent_shape[2] % side:
             raise ValueError(
                 f"latents of {latent_shape[1]}x{latent_shape[2]} must be divisible by {side}"
@@ -128,37 +127,33 @@ class PointerEditor(Dynamics):
         channels, height, width = latent_shape
         places = config.patch**2
         self.grid = height // config.patch, width // config.patch
-        self.summary = _Summary(latent_shape, config.summary)
-        self.situation = _Situation(
-            latent_shape, config.summary[-1], config.situation, tell=_described(_PERIODS)
-        )
-        self.mask = _Mask(self.grid, config, tell=_described(_PERIODS))
+        self.summary = Summary(latent_shape, config.summary)
+        self.situation = Situation(latent_shape, config.summary[-1], config.situation)
+        self.mask = _Mask(self.grid, config)
         self.place = nn.Embedding(math.prod(self.grid), config.position)
         self.from_place = nn.Linear(config.position, config.width)
-        self.from_pointers = nn.Linear(4 * _described(_PERIODS), config.width)
+        self.from_pointers = nn.Linear(4 * described(PERIODS), config.width)
         self.value = nn.Linear(channels, 24)
         self.from_values = nn.Linear((24 + channels) * places, config.width)
         self.told = nn.Linear(config.situation, config.width * (config.depth + 1))
         self.blocks = nn.ModuleList(_PatchBlock(config) for _ in range(config.depth))
         self.rough = nn.Linear(config.width, places * _written(config))
-        self.fine = _Fine(config, channels, tell=_described(_NEAR_PERIODS))
+        self.fine = _Fine(config, channels)
         self.palette = nn.Parameter((2 * torch.rand(config.values, channels) - 1) / _PALETTE_SCALE)
         self.expected_error = nn.Linear(config.situation, 1)
 
     def predict(self, state: State, action: Tensor, noise: Noise) -> Prediction:
         """See `Dynamics.predict`."""
         newest = state["latents"][:, -1]
-        pointers = self._pointers(state, action)
-        situation = self.situation(self.summary(newest), newest, *pointers)
-        mask = self.mask(situation, pointers[0])
-        patches = Patches(*self._patch_mask(mask > self.config.threshold).nonzero(as_tuple=True))
-        chances, values = self._outcomes(situation, pointers[0], newest, patches)
+        situation, pointers, mask = self._look(state, action)
+        picked = mask > self.config.threshold
+        patches = Patches(*_enlarged(picked, self.config.block).nonzero(as_tuple=True))
+        chances, values = self._outcomes(situation, pointers, newest, patches)
         edited, written = _likeliest(chances, values)
         best = chances.topk(2, 1).values
         margin = torch.full_like(newest[:, :1], _SURE)
         untouched = torch.zeros_like(newest[:, :1], dtype=torch.bool)
-        side = self.config.patch * self.config.block
-        pick = (mask - self.config.threshold).repeat_interleave(side, 1).repeat_interleave(side, 2)
+        pick = _enlarged(mask - self.config.threshold, self.config.patch * self.config.block)
         return Prediction(
             latent=self._pasted(newest, written, patches),
             edited=self._pasted(untouched, edited, patches),
@@ -179,15 +174,13 @@ class PointerEditor(Dynamics):
         """
         config = self.config
         newest = state["latents"][:, -1]
-        pointers = self._pointers(state, action)
-        situation = self.situation(self.summary(newest), newest, *pointers)
-        mask = self.mask(situation, pointers[0]).float()
+        situation, pointers, mask = self._look(state, action)
         moved = ((target - previous).abs().amax(1) > config.tolerance).float()
         changed = _any_of(moved, config.patch)
         near = F.max_pool2d(changed[:, None], 3, 1, 1)[:, 0]
         to_pick = _any_of(changed, config.block)
         patches, weight = self._taught(mask, near > 0)
-        chances, values = self._outcomes(situation, pointers[0], newest, patches)
+        chances, values = self._outcomes(situation, pointers, newest, patches)
         old, before, true = (self._cut(latent, patches) for latent in (newest, previous, target))
         astray = (old - before).abs().amax(1) > config.tolerance
         stays = (true - before).abs().amax(1) <= config.tolerance
@@ -218,7 +211,7 @@ class PointerEditor(Dynamics):
         }
 
         def prediction() -> Prediction:
-            picked = self._patch_mask(mask > config.threshold)[patches]
+            picked = _enlarged(mask > config.threshold, config.block)[patches]
             rewritten = edited & picked[:, None, None, None]
             nothing = torch.zeros_like(newest[:, :1], dtype=torch.bool)
             return Prediction(
@@ -230,6 +223,13 @@ class PointerEditor(Dynamics):
         figures = {name: value.detach() for name, value in figures.items()}
         return StepLoss(total=total, parts=figures, prediction=prediction)
 
+    def _look(self, state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The situation (B, width), the pointers (B, 4), the mask's log-odds for blocks."""
+        newest = state["latents"][:, -1]
+        pointers, down = self._pointers(state, action)
+        situation = self.situation(self.summary(newest), newest, pointers, down)
+        return situation, pointers, self.mask(situation, pointers).float()
+
     def _pointers(self, state: State, action: Tensor) -> tuple[Tensor, Tensor]:
         """Places of pointer and last pointer (B, 4): x, y, x, y; which are down (B, 2)."""
         both = torch.cat([action, state["actions"][:, -1]], 1).float()
@@ -238,11 +238,6 @@ class PointerEditor(Dynamics):
         places = (both[:, [0, 1, 3, 4]] * size).floor()
         return torch.minimum(places, size - 1), (both[:, [2, 5]] > self.touched_above).float()
 
-    def _patch_mask(self, blocks: Tensor) -> Tensor:
-        """Blocks (B, h, w) as patches."""
-        side = self.config.block
-        return blocks.repeat_interleave(side, 1).repeat_interleave(side, 2)
-
     def _taught(self, mask: Tensor, teaching: Tensor) -> tuple[Patches, Tensor]:
         """Patches to learn from, and their weights (N,).
 
@@ -250,7 +245,7 @@ class PointerEditor(Dynamics):
         that the mask picks, or nearly, and of a few others as many as `most` allows, which stand
         for all of them.
         """
-        others = self._patch_mask(mask.detach() > self.config.threshold - 1)
+        others = _enlarged(mask.detach() > self.config.threshold - 1, self.config.block)
         draws = torch.rand(teaching.shape, device=teaching.device)
         others = (others | (draws < 2 / teaching[0].numel())) & ~teaching
         room = max(len(mask), self.config.most * len(mask) - int(teaching.sum()))
@@ -290,7 +285,7 @@ class PointerEditor(Dynamics):
         seen = torch.cat([F.relu(self.value(values)), values], 1).unflatten(0, (-1, side**2))
         told = self.told(situation).unflatten(1, (self.config.depth + 1, -1))
         x = self.from_values(seen.flatten(1)) + self.from_pointers(
-            describe(apart, _PERIODS).flatten(1)
+            describe(apart, PERIODS).flatten(1)
         )
         x = x + self.from_place(self.place(down * self.grid[1] + across)) + told[row, 0]
         for i, block in enumerate(self.blocks):
@@ -333,95 +328,24 @@ def _written(config: PointerEditorConfig) -> int:
     return 2 * config.values + 3
 
 
+def _enlarged(places: Tensor, side: int) -> Tensor:
+    """Every place of (B, h, w) as a square of places with that side."""
+    return places.repeat_interleave(side, 1).repeat_interleave(side, 2)
+
+
 def _any_of(places: Tensor, side: int) -> Tensor:
     """The largest of every square of places (B, h, w) with that side."""
     return places.unflatten(2, (-1, side)).unflatten(1, (-1, side)).amax((2, 4))
 
 
-def describe(distance: Tensor, periods: tuple[int, ...]) -> Tensor:
-    """Distances (...) in places as features (..., n): as they are, clipped, absolute, and sines."""
-    distance = distance.clamp(-_REACH, _REACH)
-    angle = distance[..., None] * distance.new_tensor([2 * math.pi / period for period in periods])
-    near = distance / 16
-    plain = torch.stack([near, near.clamp(-1, 1), near.abs()], -1)
-    return torch.cat([plain, angle.sin(), angle.cos()], -1)
-
-
-def _described(periods: tuple[int, ...]) -> int:
-    return 3 + 2 * len(periods)
-
-
-class _Summary(nn.Module):
-    """Sums up latents (B, C, h, w) as (B, n), with weights of its own for every part of them."""
-
-    def __init__(self, latent_shape: tuple[int, int, int], widths: tuple[int, int, int]):
-        super().__init__()
-        channels, height, width = latent_shape
-        fine, coarse, whole = widths
-        grid, large = (height // 8, width // 8), (height // (8 * _STRIDE), width // (8 * _STRIDE))
-        self.first = nn.Conv2d(channels, fine, 8, 8)
-        self.first_place = nn.Parameter(0.1 * torch.randn(1, fine, *grid))
-        self.second = nn.Conv2d(fine, coarse, _STRIDE, _STRIDE)
-        self.second_place = nn.Parameter(0.1 * torch.randn(1, coarse, *large))
-        self.third = nn.Linear(coarse * math.prod(large), 2 * whole)
-        self.last = nn.Linear(2 * whole, whole)
-
-    def forward(self, latents: Tensor) -> Tensor:
-        x = F.relu(self.first(latents) + self.first_place)
-        x = F.relu(self.second(x) + self.second_place)
-        return self.last(F.relu(self.third(x.flatten(1))))
-
-
-class _Situation(nn.Module):
-    """Joins a summary (B, n), two pointers (B, 4), which are down (B, 2), and what lies around.
-
-    A pointer's place is told exactly, and roughly, so that what is learned of one place holds for
-    those beside it. What lies around the newest pointer is looked at closely: it tells what is
-    clicked, and where exactly its edge is.
-    """
-
-    def __init__(self, latent_shape: tuple[int, int, int], summary: int, width: int, *, tell: int):
-        super().__init__()
-        channels, height, across = latent_shape
-        sizes = across, height, across, height
-        self.places = nn.ModuleList(nn.Embedding(size, 32) for size in sizes)
-        self.regions = nn.ModuleList(nn.Embedding(-(-size // 8), 32) for size in sizes)
-        self.down = nn.Linear(3, 32)
-        self.around = nn.Linear(channels * (2 * _AROUND + 1) ** 2, 96)
-        self.first = nn.Linear(4 * 32 + 32 + 2 * tell + summary + 96, width)
-        self.second = nn.Linear(width, width)
-        self.register_buffer("offset", torch.arange(-_AROUND, _AROUND + 1), persistent=False)
-        self.offset: Tensor
-
-    def forward(self, summary: Tensor, latents: Tensor, pointers: Tensor, down: Tensor) -> Tensor:
-        index = pointers.long()
-        places = [
-            exact(index[:, i]) + rough(index[:, i] // 8)
-            for i, (exact, rough) in enumerate(zip(self.places, self.regions, strict=True))
-        ]
-        moved = describe(pointers[:, :2] - pointers[:, 2:], _PERIODS).flatten(1)
-        around = F.relu(self.around(self._around(latents, index).flatten(1)))
-        down = self.down(torch.cat([down, down.prod(1, keepdim=True)], 1))
-        x = F.relu(self.first(torch.cat([*places, down, moved, summary, around], 1)))
-        return F.relu(self.second(x))
-
-    def _around(self, latents: Tensor, index: Tensor) -> Tensor:
-        """The places (B, n, n, C) around the newest pointer; the edge is repeated beyond itself."""
-        height, width = latents.shape[2:]
-        across = (index[:, :1] + self.offset).clamp(0, width - 1)
-        down = (index[:, 1:2] + self.offset).clamp(0, height - 1)
-        row = torch.arange(len(latents), device=latents.device)[:, None, None]
-        return latents.permute(0, 2, 3, 1)[row, down[:, :, None], across[:, None]]
-
-
 class _Mask(nn.Module):
     """Log-odds (B, h, w) that something changes in each block."""
 
-    def __init__(self, grid: tuple[int, int], config: PointerEditorConfig, *, tell: int):
+    def __init__(self, grid: tuple[int, int], config: PointerEditorConfig):
         super().__init__()
         height, width = grid[0] // config.block, grid[1] // config.block
-        self.across = nn.Linear(2 * tell, config.mask)
-        self.down = nn.Linear(2 * tell, config.mask)
+        self.across = nn.Linear(2 * described(PERIODS), config.mask)
+        self.down = nn.Linear(2 * described(PERIODS), config.mask)
         self.place = nn.Parameter(0.1 * torch.randn(height, width, config.mask))
         self.situation = nn.Linear(config.situation, config.mask)
         self.hidden = nn.Linear(config.mask, config.mask)
@@ -438,8 +362,8 @@ class _Mask(nn.Module):
     def forward(self, situation: Tensor, pointers: Tensor) -> Tensor:
         across = pointers[:, None, [0, 2]] - self.columns[:, None]
         down = pointers[:, None, [1, 3]] - self.rows[:, None]
-        x = self.across(describe(across, _PERIODS).flatten(2))[:, None]
-        x = x + self.down(describe(down, _PERIODS).flatten(2))[:, :, None]
+        x = self.across(describe(across, PERIODS).flatten(2))[:, None]
+        x = x + self.down(describe(down, PERIODS).flatten(2))[:, :, None]
         x = F.relu(x + self.place + self.situation(situation)[:, None, None])
         return self.last(F.relu(self.hidden(x)))[..., 0]
 
@@ -466,11 +390,11 @@ class _Fine(nn.Module):
     that an edge can lie anywhere between places.
     """
 
-    def __init__(self, config: PointerEditorConfig, channels: int, *, tell: int):
+    def __init__(self, config: PointerEditorConfig, channels: int):
         super().__init__()
         width = config.fine
         self.from_patch = nn.Linear(config.width, 2 * width)
-        self.from_place = nn.Linear(6 * tell, 2 * width, bias=False)
+        self.from_place = nn.Linear(6 * described(NEAR_PERIODS), 2 * width, bias=False)
         self.from_value = nn.Linear(channels, 2 * width, bias=False)
         self.norm = nn.LayerNorm(width)
         self.second = nn.Linear(width, width)
@@ -489,34 +413,14 @@ class _Fine(nn.Module):
         Args:
             patch: Features of patches, (N, width).
             values: Of their places, (N * places, C).
-            pointers: (N, 4), as `_seen_from` takes them.
+            pointers: (N, 4), as `seen_from` takes them.
             corner: Their first places, (N, 2), x and y.
         """
         at = corner[:, None] + self.place
-        told = describe(_seen_from(pointers, at), _NEAR_PERIODS)
+        told = describe(seen_from(pointers, at), NEAR_PERIODS)
         place = self.from_place(told.flatten(2).flatten(0, 1))
         x = (self.from_value(values) + place).unflatten(0, (-1, len(self.place)))
         one, other = (x + self.from_patch(F.relu(patch))[:, None]).flatten(0, 1).chunk(2, 1)
         x = F.relu(self.norm(one * other))
         x = self.last(F.relu(self.third(F.relu(self.second(x)))))
         return x.unflatten(0, (-1, len(self.place)))
-
-
-def _seen_from(pointers: Tensor, at: Tensor) -> Tensor:
-    """Where places are in a pointer's terms: (N, places, 6).
-
-    Right and down of it; along its last movement and beside it; how far from its two ends.
-
-    Args:
-        pointers: (N, 4), x and y now and before.
-        at: (N, places, 2), x and y.
-    """
-    now, before = pointers[:, None, :2], pointers[:, None, 2:]
-    moved = now - before
-    length = moved.square().sum(2, keepdim=True).sqrt().clamp(min=1e-3)
-    ahead = moved / length
-    from_now, from_before = at - now, at - before
-    along = (from_now * ahead).sum(2)
-    beside = from_now[..., 0] * ahead[..., 1] - from_now[..., 1] * ahead[..., 0]
-    far, far_before = ((away.square().sum(2) + 1e-6).sqrt() for away in (from_now, from_before))
-    return torch.stack([*from_now.unbind(2), along, beside, far, far_before], 2)
