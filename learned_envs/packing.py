@@ -18,11 +18,12 @@ from learned_envs.data.window import Window
 from learned_envs.models.checkpoint import Starts, save_checkpoint
 from learned_envs.models.configuration import to_json
 from learned_envs.models.world_model import DOUBT_LEVELS, WorldModel, draw_noise
-from learned_envs.training.recipe import Recipe
+from learned_envs.training.recipe import AnyRecipe
 from learned_envs.worlds import World
 
 HELD_OUT_SEED = 900_000
 HELD_OUT_ROWS = 64
+STARTS, MOST_BYTES = 16, 10 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +39,7 @@ class Origin:
         rows_before: Rows that those weights were trained on, as far as their settings tell.
     """
 
-    recipe: Recipe
+    recipe: AnyRecipe
     steps: int = 0
     preset: str | None = None
     recordings: str = "sim"
@@ -65,7 +66,7 @@ def pack(
     save_checkpoint(
         folder,
         model,
-        collect_starts(world, model.codec.context),
+        collect_starts(world, model.codec.ages),
         world=world.name,
         settings={
             "fps": world.fps,
@@ -82,7 +83,8 @@ def model_card(world: World, model: WorldModel, origin: Origin) -> str:
     """The part of a model card that is known before anything is measured."""
     dynamics = type(model.config.dynamics).__name__.removesuffix("Config")
     parameters = sum(p.numel() for p in model.parameters())
-    played = ", ".join(f"{name} {share:g}" for name, share in world.behaviours.items())
+    behaviours = dict(origin.recipe.behaviours) or world.behaviours
+    played = ", ".join(f"{name} {share:g}" for name, share in behaviours.items())
     command = f"learned-envs train {world.name} --preset {origin.preset}"
     data = (
         f"The real world's simulator, played while training by its behaviours ({played}) from "
@@ -140,23 +142,30 @@ def measure_surprises(
     return torch.quantile(torch.cat(seen), levels)
 
 
-def collect_starts(world: World, length: int = 1, count: int = 16) -> Starts:
-    """The distinct first `length` frames of the real env left idle, over `count` seeds."""
+def collect_starts(world: World, ages: tuple[int, ...] = (0,), count: int = STARTS) -> Starts:
+    """Distinct histories of the real env left idle from its beginning, of frames of these `ages`.
+
+    Over `count` seeds, or as many as take no more than 10 MiB.
+    """
     env = world.make_real()
-    histories = [_idle_frames(env, world, HELD_OUT_SEED + i, length) for i in range(count)]
+    histories = [_idle_frames(env, world, HELD_OUT_SEED, ages)]
+    count = max(1, min(count, MOST_BYTES // histories[0].nbytes))
+    histories += [_idle_frames(env, world, HELD_OUT_SEED + i, ages) for i in range(1, count)]
     frames = np.unique(np.stack(histories), axis=0)
     idle = torch.as_tensor(world.idle_action, dtype=_action_dtype(world))
     return Starts(
         frames=torch.from_numpy(frames),
-        actions=idle.expand(len(frames), length - 1, *idle.shape),
+        actions=idle.expand(len(frames), len(ages) - 1, *idle.shape),
     )
 
 
-def _idle_frames(env: gym.Env[Any, Any], world: World, seed: int, length: int) -> np.ndarray:
+def _idle_frames(
+    env: gym.Env[Any, Any], world: World, seed: int, ages: tuple[int, ...]
+) -> np.ndarray:
     frames = [env.reset(seed=seed)[0]]
-    while len(frames) < length:
+    while len(frames) <= ages[0]:
         frames.append(env.step(world.idle_action)[0])
-    return np.stack(frames)
+    return np.stack([frames[-1 - age] for age in ages])
 
 
 def _action_dtype(world: World) -> torch.dtype:

@@ -21,7 +21,8 @@ from learned_envs.data.windows import StoreWindows
 from learned_envs.disk import full_disk_says, replace_file
 from learned_envs.dream.weights import resolve
 from learned_envs.models.checkpoint import load_checkpoint
-from learned_envs.models.codecs.codec import TrainableCodec
+from learned_envs.models.codecs.codec import Codec, TrainableCodec
+from learned_envs.models.codecs.sprites import Sprites
 from learned_envs.models.configuration import to_json
 from learned_envs.models.dynamics.diffusion_dynamics import (
     DiffusionDynamics,
@@ -32,7 +33,10 @@ from learned_envs.packing import HELD_OUT_ROWS, HELD_OUT_SEED, Origin, pack
 from learned_envs.recording.live import LiveWindows
 from learned_envs.training.codec import latent_spread, train_codec
 from learned_envs.training.journal import Journal
-from learned_envs.training.recipe import Recipe
+from learned_envs.training.motion import MotionRecipe, motion_trainer
+from learned_envs.training.recipe import AnyRecipe, Recipe
+from learned_envs.training.ripples import ripples_trainer
+from learned_envs.training.sprites import train_sprites
 from learned_envs.training.trainer import dynamics_trainer
 from learned_envs.worlds import World
 
@@ -177,30 +181,65 @@ def train(
         minutes: Stop at the end of a round after so long, and pack what there is.
         device: `cpu` or `cuda`.
     """
-    begun, recipe = time.monotonic(), origin.recipe
-    if isinstance(model.codec, TrainableCodec):
-        codec = train_codec(
-            model.codec, recipe.codec, windows, folder / "codec", minutes=minutes, device=device
-        )
-        if codec is None:
-            return Trained(checkpoint=None, steps=0, of=recipe.steps)
-        model.codec.load_state_dict(codec.state_dict())
-        if isinstance(model.dynamics, DiffusionDynamics):
-            spread = round(latent_spread(codec, next(windows(0))), 4)
-            begun_with = model.state_dict()
-            model = _with_sigma_data(model.config, spread).build()
-            model.load_state_dict(begun_with)
-    if minutes is not None:
-        minutes -= (time.monotonic() - begun) / 60
+    clock, recipe = _Clock(minutes), origin.recipe
+    stopped = Trained(checkpoint=None, steps=0, of=recipe.steps)
+    codec = _trained_codec(model.codec, recipe, windows, folder / "codec", clock, device)
+    if codec is None:
+        return stopped
+    model.codec.load_state_dict(codec.state_dict())
+    if isinstance(codec, TrainableCodec) and isinstance(model.dynamics, DiffusionDynamics):
+        spread = round(latent_spread(codec, next(windows(0))), 4)
+        begun_with = model.state_dict()
+        model = _with_sigma_data(model.config, spread).build()
+        model.load_state_dict(begun_with)
+    if isinstance(recipe, MotionRecipe):
+        ripples = ripples_trainer(
+            model, recipe.ripples, windows, folder / "ripples", device=device,
+            log=Journal(folder / "ripples" / "log").log,
+        )  # fmt: skip
+        if not ripples.run(clock.left()):
+            return stopped
+        model.load_state_dict(ripples.average.state_dict())
     journal = Journal(folder / "log", held_out(0))
-    trainer = dynamics_trainer(
-        model, recipe, windows, folder, device=device,
-        log=journal.log, round_end=journal.round_end,
-    )  # fmt: skip
-    trainer.run(minutes)
+    shown = {"device": device, "log": journal.log, "round_end": journal.round_end}
+    if isinstance(recipe, MotionRecipe):
+        trainer = motion_trainer(model, recipe, windows, folder, **shown)
+    else:
+        trainer = dynamics_trainer(model, recipe, windows, folder, **shown)
+    trainer.run(clock.left())
     origin = dataclasses.replace(origin, steps=trainer.step)
     checkpoint = pack(world, trainer.average, folder / "checkpoint", held_out(1), origin)
     return Trained(checkpoint=checkpoint, steps=trainer.step, of=recipe.steps)
+
+
+class _Clock:
+    """The minutes that are left of `minutes`, for one stage after another; None for no bound."""
+
+    def __init__(self, minutes: float | None):
+        self._end = None if minutes is None else time.monotonic() + 60 * minutes
+
+    def left(self) -> float | None:
+        return None if self._end is None else (self._end - time.monotonic()) / 60
+
+
+def _trained_codec(
+    codec: Codec,
+    recipe: AnyRecipe,
+    windows: Windows,
+    folder: Path,
+    clock: _Clock,
+    device: str,
+) -> Codec | None:
+    """The codec as its recipe trains it; None when the time ran out first."""
+    left = clock.left()
+    if isinstance(codec, TrainableCodec) and isinstance(recipe, Recipe):
+        return train_codec(codec, recipe.codec, windows, folder, minutes=left, device=device)
+    if isinstance(codec, Sprites) and isinstance(recipe, MotionRecipe):
+        log = Journal(folder / "log").log
+        return train_sprites(
+            codec, recipe.codec, windows, folder, minutes=left, device=device, log=log
+        )
+    return codec
 
 
 def _with_sigma_data(config: WorldModelConfig, spread: float) -> WorldModelConfig:
@@ -212,25 +251,25 @@ def _with_sigma_data(config: WorldModelConfig, spread: float) -> WorldModelConfi
     return dataclasses.replace(config, dynamics=dataclasses.replace(dynamics, diffusion=diffusion))
 
 
-def simulated(world: World, recipe: Recipe, _: str = "sim") -> tuple[Windows, Windows]:
+def simulated(world: World, recipe: AnyRecipe, _: str = "sim") -> tuple[Windows, Windows]:
     """Training and held-out windows straight from the world's batched simulator."""
 
     def windows(number: int) -> Iterator[Window]:
         return LiveWindows(
             world, recipe.batch, recipe.window, _seed(recipe.seed, number),
-            max_episode_steps=recipe.episode_steps,
+            behaviours=dict(recipe.behaviours) or None, max_episode_steps=recipe.episode_steps,
         )  # fmt: skip
 
     def held_out(number: int) -> Iterator[Window]:
+        rows, steps = _held_out_size(world, recipe)
         return LiveWindows(
-            world, HELD_OUT_ROWS, recipe.window, HELD_OUT_SEED + number,
-            warm_up=world.max_episode_steps,
-        )  # fmt: skip
+            world, rows, steps, HELD_OUT_SEED + number, warm_up=world.max_episode_steps
+        )
 
     return windows, held_out
 
 
-def recorded(world: World, recipe: Recipe, folder: str) -> tuple[Windows, Windows]:
+def recorded(world: World, recipe: AnyRecipe, folder: str) -> tuple[Windows, Windows]:
     """Training and held-out windows from a recording's training and validation splits."""
     store = EpisodeStore(folder, world.name)
 
@@ -244,11 +283,17 @@ def recorded(world: World, recipe: Recipe, folder: str) -> tuple[Windows, Window
         )
 
     def held_out(number: int) -> Iterator[Window]:
-        return StoreWindows(
-            store, "validation", batch=HELD_OUT_ROWS, length=recipe.window, seed=number
-        )
+        rows, steps = _held_out_size(world, recipe)
+        return StoreWindows(store, "validation", batch=rows, length=steps, seed=number)
 
     return windows, held_out
+
+
+def _held_out_size(world: World, recipe: AnyRecipe) -> tuple[int, int]:
+    """Rows and steps of windows for measuring, of no more than 256 MiB."""
+    steps = recipe.span if isinstance(recipe, MotionRecipe) else recipe.window
+    frame = int(np.prod(world.observation_space.shape))
+    return max(1, min(HELD_OUT_ROWS, 2**28 // (frame * (steps + 1)))), steps
 
 
 def _seed(seed: int, number: int) -> int:

@@ -34,7 +34,8 @@ from learned_envs.packing import measure_surprises
 from learned_envs.training.closed_loop import LoopStep, closed_loop
 from learned_envs.training.codec import latent_spread
 
-SEEN, CONTEXT = 3, 2  # frames that the codec looks at, and latents that the dynamics do
+AGES, CONTEXT = (4, 1, 0), 2  # of frames that the codec looks at; latents that the dynamics do
+SEEN = len(AGES)
 NAMES = ["still", "cover", "coats", "worn"]
 
 
@@ -65,7 +66,7 @@ class Standing(Dynamics):
 def config() -> WorldModelConfig:
     sprites = sprites_config()
     finder = dataclasses.replace(sprites.finder, chance=0.0)  # so that random weights find fish
-    codec = dataclasses.replace(sprites, finder=finder, context=SEEN)
+    codec = dataclasses.replace(sprites, finder=finder, ages=AGES)
     return WorldModelConfig(
         image_size=(SIZE, SIZE), actions=PointActions(), codec=codec,
         dynamics=StandingConfig(),  # type: ignore[arg-type]
@@ -271,6 +272,7 @@ def test_surprise_the_spread_of_latents_and_the_cost_of_a_step_are_measured():
     assert count_gflop(model, [moment]) > 0
 
 
-def test_a_history_of_no_frames_is_no_context():
-    with pytest.raises(ValueError, match=r"`context` \(=0\) must be at least 1"):
-        dataclasses.replace(sprites_config(), context=0)
+@pytest.mark.parametrize("ages", [(), (2, 1), (0, 1), (1, 1, 0)])
+def test_ages_that_do_not_fall_to_now_are_refused(ages):
+    with pytest.raises(ValueError, match="must fall to 0"):
+        dataclasses.replace(sprites_config(), ages=ages)

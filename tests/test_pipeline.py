@@ -61,11 +61,11 @@ def test_the_starts_are_frames_of_the_real_reset(packed_run, world):
     assert np.array_equal(frames[0, 0], real)
 
 
-def test_a_start_is_as_long_as_the_codec_wants_and_idle(world):
-    starts = collect_starts(world, length=3)
+def test_a_start_has_frames_of_the_ages_that_the_codec_wants_and_is_idle(world):
+    starts = collect_starts(world, ages=(3, 1, 0))
     env = world.make_real()
-    played = [env.reset(seed=0)[0], *(env.step(world.idle_action)[0] for _ in range(2))]
-    assert np.array_equal(starts.frames[0].numpy(), np.stack(played))
+    played = [env.reset(seed=0)[0], *(env.step(world.idle_action)[0] for _ in range(3))]
+    assert np.array_equal(starts.frames[0].numpy(), np.stack([played[t] for t in (0, 2, 3)]))
     assert starts.actions.shape == (len(starts.frames), 2)
     assert (starts.actions == world.idle_action).all()
 

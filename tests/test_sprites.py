@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from learned_envs.models.codecs.codec import to_images
 from learned_envs.models.codecs.figures import Figure, FiguresConfig
 from learned_envs.models.codecs.poses import Poses, crop
-from learned_envs.models.codecs.sprites import Sprites, SpritesConfig
+from learned_envs.models.codecs.sprites import Sprites
 
 TURNED = (0.6, 0.8)
 
@@ -176,7 +176,7 @@ def test_equal_finds_are_one_figure():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="30x64 must be divisible by 8"):
         config().build((30, 64))
-    with pytest.raises(ValueError, match="`count` \\(=12\\) figures of 13 numbers do not fit"):
-        SpritesConfig().build((64, 64))
+    with pytest.raises(ValueError, match="`count` \\(=40\\) figures of 7 numbers do not fit"):
+        config(40).build((SIZE, SIZE))
     with pytest.raises(ValueError, match="must be divisible by 16"):
         FiguresConfig(size=(40, 64))

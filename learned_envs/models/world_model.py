@@ -23,6 +23,7 @@ from learned_envs.models.dynamics.dynamics import Noise, NoiseSpec, Prediction, 
 from learned_envs.models.dynamics.latent_cnn import LatentCNNConfig
 from learned_envs.models.dynamics.pointer_editor import PointerEditorConfig
 from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
+from learned_envs.models.dynamics.sprite_dynamics import SpriteDynamicsConfig
 from learned_envs.models.heads import HeadsConfig
 
 DOUBT_LEVELS = 1000
@@ -30,7 +31,11 @@ _KEPT = "kept_"
 
 CodecConfig = IdentityConfig | AutoencoderConfig | VariationalAutoencoderConfig | SpritesConfig
 DynamicsConfig = (
-    SparseEditorConfig | PointerEditorConfig | DiffusionDynamicsConfig | LatentCNNConfig
+    SparseEditorConfig
+    | PointerEditorConfig
+    | DiffusionDynamicsConfig
+    | LatentCNNConfig
+    | SpriteDynamicsConfig
 )
 
 
@@ -81,7 +86,7 @@ class WorldModel(nn.Module):
         self.heads = config.heads.build(self.codec.latent_shape) if config.heads else None
         self.surprises = nn.Buffer(torch.zeros(DOUBT_LEVELS))
         latent, context = self.codec.latent_shape, self.dynamics.context
-        self.context = max(context, self.codec.context)
+        self.context = max(context, len(self.codec.ages))
         self.noise_spec = dict(self.dynamics.noise_spec)
         if self.codec.lattice is not None and self.codec.lattice.rounding == "stochastic":
             self.noise_spec["dither"] = NoiseSpec(latent, "uniform")

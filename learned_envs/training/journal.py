@@ -17,14 +17,21 @@ class Journal:
     Args:
         folder: Where to.
         windows: Held-out windows, of which the first is dreamed after every round. It must be
-            longer than the model's context.
+            longer than the model's context. None where there are no dreams yet.
         rows: Rows of the pictures.
         columns: Frames in a rollout strip.
     """
 
-    def __init__(self, folder: Path, windows: Iterator[Window], *, rows: int = 4, columns: int = 8):
+    def __init__(
+        self,
+        folder: Path,
+        windows: Iterator[Window] | None = None,
+        *,
+        rows: int = 4,
+        columns: int = 8,
+    ):
         self._writer = SummaryWriter(str(folder))
-        self._window = next(windows)
+        self._window = next(windows) if windows is not None else None
         self._rows, self._columns = rows, columns
 
     def log(self, step: int, figures: dict[str, float]) -> None:
@@ -34,6 +41,7 @@ class Journal:
 
     def round_end(self, step: int, model: WorldModel) -> None:
         """Dreams the held-out window: error per horizon, a grid of first steps, rollout strips."""
+        assert self._window is not None
         context = model.context
         truth = self._window.observation[:, context:]
         dreamed = dream_frames(model, self._window.observation[:, :context], self._window.action)

@@ -4,6 +4,7 @@ import numpy as np
 
 from learned_envs.models.configuration import configuration
 from learned_envs.training.codec import CodecRecipe
+from learned_envs.training.motion import MotionRecipe
 from learned_envs.training.rounds import Schedule, check_positive
 
 
@@ -35,6 +36,7 @@ class Recipe(Schedule):
     batch: int = 64
     window: int = 64
     episode_steps: int = 200
+    behaviours: tuple[tuple[str, float], ...] = ()
     closing: tuple[tuple[float, float], ...] = ((0.6, 0.0), (0.7, 0.95))
     rollout: int = 0
     on_truth: float = 0.5
@@ -65,3 +67,6 @@ class Recipe(Schedule):
         """The probability that a row goes back to the truth at optimiser step `step`."""
         shares, own = zip(*self.closing, strict=True)
         return 1 - float(np.interp(step / self.steps, shares, own))
+
+
+AnyRecipe = Recipe | MotionRecipe

@@ -14,6 +14,7 @@ from learned_envs.worlds.world import Pointer, World
 if TYPE_CHECKING:
     from learned_envs.data.episode import Episode
     from learned_envs.models.world_model import WorldModelConfig
+    from learned_envs.training.motion import MotionRecipe
     from learned_envs.training.recipe import Recipe
 
 FPS = 15
@@ -193,6 +194,37 @@ def events(episode: Episode) -> dict[str, int]:
     }
 
 
+def small() -> WorldModelConfig:
+    """The packaged model: fish as figures over a kept ground, under a surface with waves."""
+    from learned_envs.models.actions import PointActions
+    from learned_envs.models.codecs.sprites import SpritesConfig
+    from learned_envs.models.dynamics.sprite_dynamics import SpriteDynamicsConfig
+    from learned_envs.models.world_model import WorldModelConfig
+
+    return WorldModelConfig(
+        image_size=(SIZE, SIZE),
+        actions=PointActions(threshold=TAP_THRESHOLD),
+        codec=SpritesConfig(),
+        dynamics=SpriteDynamicsConfig(),
+    )
+
+
+def small_recipe() -> MotionRecipe:
+    """About three hours on one core: most of it for drawing fish in earlier coats."""
+    from learned_envs.training.motion import MotionRecipe
+    from learned_envs.training.ripples import RipplesRecipe
+    from learned_envs.training.sprites import SpritesRecipe
+
+    return MotionRecipe(
+        steps=6_000, round_steps=500, learning_rate=2e-3, warmup=50, decay=0.5, average=0.998,
+        codec=SpritesRecipe(
+            steps=3_600, round_steps=200, learning_rate=1.5e-3, warmup=50, decay=0.4,
+            average=0.995, finding=0.25,
+        ),
+        ripples=RipplesRecipe(),
+    )  # fmt: skip
+
+
 def seed() -> WorldModelConfig:
     """The published model at its full size: an autoencoder and a latent EDM UNet of four steps.
 
@@ -291,6 +323,6 @@ WORLD = World(
     make_behaviour=make_behaviour,
     reset_options=reset_options,
     events=events,
-    presets={"seed": seed, "pixels": pixels},
-    recipes={"seed": seed_recipe, "pixels": pixels_recipe},
+    presets={"small": small, "seed": seed, "pixels": pixels},
+    recipes={"small": small_recipe, "seed": seed_recipe, "pixels": pixels_recipe},
 )

@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from learned_envs.data.episode import Episode
     from learned_envs.models.world_model import WorldModelConfig
-    from learned_envs.training.recipe import Recipe
+    from learned_envs.training.recipe import AnyRecipe
 
 
 class Behaviour(Protocol):
@@ -156,7 +156,7 @@ class World:
     pointer: Pointer | None = None
     task: Task | None = None
     presets: Mapping[str, Callable[[], WorldModelConfig]] = field(default_factory=dict)
-    recipes: Mapping[str, Callable[[], Recipe]] = field(default_factory=dict)
+    recipes: Mapping[str, Callable[[], AnyRecipe]] = field(default_factory=dict)
 
     def make_real(self, **kwargs: Any) -> gym.Env[Any, Any]:
         """Builds the real env, without a time limit."""

@@ -20,13 +20,14 @@ class Codec(nn.Module, ABC):
         latent_shape: (C, h, w).
         lattice: The values latents are rounded to, or None where they are continuous.
         kept_spec: Shapes of what is kept, by name, for one row.
-        context: Images of a history that `begin` wants to see; it takes fewer, too.
+        ages: How many steps ago the images were that `begin` had best see, oldest first; it takes
+            others, too.
     """
 
     latent_shape: tuple[int, int, int]
     lattice: Lattice | None
     kept_spec: dict[str, tuple[int, ...]]
-    context: int
+    ages: tuple[int, ...]
 
     @abstractmethod
     def begin(self, images: Tensor) -> tuple[Tensor, Kept]:
@@ -45,7 +46,7 @@ class ImageCodec(Codec):
     """A codec that encodes every image by itself and keeps nothing."""
 
     kept_spec = {}
-    context = 1
+    ages = (0,)
 
     @abstractmethod
     def encode(self, images: Tensor) -> Tensor:

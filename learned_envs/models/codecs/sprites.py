@@ -1,10 +1,12 @@
 """Figures over a still ground, under what covers them: a picture taken apart, and put together.
 
 The picture's still parts (a bed, what lies on the water) are kept as they are, pixel by pixel; so
-are the figures' coats. Only where the figures are, which way they face and how they are bent is
-latent. None of it is told: what moves is a figure, what stands still is ground, and what hides a
-figure as it passes covers it.
+are the figures' coats. Only where the figures are, which way they face, how they are bent and how
+the surface above them moves is latent. None of it is told: what moves is a figure, what stands
+still is ground, and what hides a figure as it passes covers it.
 """
+
+import dataclasses
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,8 @@ from learned_envs.models.codecs.codec import Codec, Kept
 from learned_envs.models.codecs.figures import Figure, Figures, FiguresConfig
 from learned_envs.models.codecs.finder import CELL, Finder, FinderConfig
 from learned_envs.models.codecs.poses import Poses, apart
+from learned_envs.models.codecs.surface import Surface
+from learned_envs.models.codecs.table import FigureTable
 from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.blocks import convolution
 
@@ -31,7 +35,9 @@ class SpritesConfig:
         figures: The networks that read and draw them.
         shade: Pixels across the kernel, at half of the resolution, by which they darken the ground.
         cover: Channels of the network that says what covers them.
-        context: Frames of a history in which the ground is looked for.
+        tints: Width of the network that says how the surface looks.
+        ages: How many steps ago the frames were, oldest first, that a dream had best begin with:
+            the last two tell how figures move, all of them what is behind them.
     """
 
     count: int = 12
@@ -39,11 +45,12 @@ class SpritesConfig:
     figures: FiguresConfig = FiguresConfig()
     shade: int = 11
     cover: int = 24
-    context: int = 8
+    tints: int = 12
+    ages: tuple[int, ...] = (120, 60, 1, 0)
 
     def __post_init__(self):
-        if self.context < 1:
-            raise ValueError(f"`context` (={self.context}) must be at least 1")
+        if not self.ages or self.ages[-1] or list(self.ages) != sorted(set(self.ages))[::-1]:
+            raise ValueError(f"`ages` (={self.ages}) must fall to 0: the oldest comes first")
 
     def build(self, image_size: tuple[int, int]) -> "Sprites":
         """Builds the codec for images (H, W)."""
@@ -53,11 +60,10 @@ class SpritesConfig:
 class Sprites(Codec):
     """See the module's docstring.
 
-    A latent is one plane of an eighth of the picture's resolution; in reading order it begins with
-    the `count` figures, each as 1 if there is one, its centre's x and y (-1 and 1 at the picture's
-    edges), the direction it faces as x and y, and the code of its shape. Kept are `still` (3, H, W)
-    in [-1, 1], the picture without figures, `cover` (1, H, W) in [0, 1], `coats` and `worn`; see
-    `Figure`.
+    A latent has three planes of half of the picture's resolution: the heights of the surface, the
+    heights a moment before, and a table of the figures; see `FigureTable`. What is begun with is
+    taken to have a flat surface. Kept are `still` (3, H, W) in [-1, 1], the picture without
+    figures, `cover` (1, H, W) in [0, 1], `coats` and `worn`; see `Figure`.
     """
 
     def __init__(self, config: SpritesConfig, image_size: tuple[int, int]):
@@ -66,14 +72,10 @@ class Sprites(Codec):
         if height % CELL or width % CELL:
             raise ValueError(f"images of {height}x{width} must be divisible by {CELL}")
         self.config, self.image_size = config, image_size
-        self.latent_shape, self.lattice = (1, height // CELL, width // CELL), None
-        self.context = config.context
+        self.table = FigureTable(config.count, config.figures.code, (height // 2, width // 2))
+        self.latent_shape, self.lattice = (3, *self.table.plane), None
+        self.ages = config.ages
         code, size = config.figures.code, config.figures.coat_size
-        if config.count * (5 + code) > self.latent_shape[1] * self.latent_shape[2]:
-            raise ValueError(
-                f"`count` (={config.count}) figures of {5 + code} numbers do not fit in a latent "
-                f"of {self.latent_shape[1]}x{self.latent_shape[2]}: give larger images"
-            )
         self.kept_spec = {
             "still": (3, height, width),
             "cover": (1, height, width),
@@ -89,31 +91,44 @@ class Sprites(Codec):
             last.weight.mul_(0.1)
             assert last.bias is not None
             last.bias.fill_(-3.0)
+        self.surface = Surface(config.tints)
         self.covering = nn.Sequential(
             nn.PixelUnshuffle(2), convolution(12, config.cover), nn.ReLU(),
             convolution(config.cover, config.cover), nn.ReLU(), last, nn.PixelShuffle(2),
         )  # fmt: skip
 
     def begin(self, images: Tensor) -> tuple[Tensor, Kept]:
-        """See `Codec.begin`; figures are those of the newest image, followed back to the oldest."""
-        rough, alive = self.finder.find(images[:, -1], self.config.count)
-        code, poses = self.figures.read(images[:, -1], rough)
-        coats = self.figures.coats(self.figures.seen(images[:, -1], poses))
-        newest = Figure(coat=coats, worn=code, code=code, poses=poses, alive=alive)
-        seen = [newest]
+        """See `Codec.begin`; figures are those of the newest image, followed back to the oldest.
+
+        A figure that is not found near where it was later is taken to have been there. The ground
+        is looked for in every image, however far apart they are.
+        """
+        newest = self.figures_in(images[:, -1])
+        seen, hidden = [newest], [self._around(newest)]
         for t in reversed(range(images.shape[1] - 1)):
-            near, _ = self.followed(images[:, t], seen[-1].poses)
-            code, poses = self.figures.read(images[:, t], near)
-            seen.append(Figure(coat=coats, worn=newest.code, code=code, poses=poses, alive=alive))
-        seen.reverse()
-        still = _ground(images, torch.stack([self._around(figure) for figure in seen], 1))
-        kept = {"still": still, "cover": self.cover(still), "coats": coats, "worn": newest.code}
-        return torch.stack([self.latent_of(figure) for figure in seen], 1), kept
+            there = self.figures_in(images[:, t])
+            hidden.append(self._around(there))
+            index, same = _nearest(seen[-1].poses, there.poses, there.alive)
+            code, centre, facing = (
+                torch.where(same[..., None], _rows(now, index), later)
+                for now, later in (
+                    (there.code, seen[-1].code),
+                    (there.poses.centre, seen[-1].poses.centre),
+                    (there.poses.facing, seen[-1].poses.facing),
+                )
+            )
+            poses = Poses(centre=centre, facing=facing)
+            seen.append(dataclasses.replace(newest, code=code, poses=poses))
+        still = _ground(images, torch.stack(hidden[::-1], 1))
+        kept = {
+            "still": still, "cover": self.cover(still), "coats": newest.coat, "worn": newest.worn,
+        }  # fmt: skip
+        return torch.stack([self.latent_of(figure) for figure in seen[::-1]], 1), kept
 
     def decode(self, latents: Tensor, kept: Kept) -> Tensor:
         """See `Codec.decode`."""
         layer = self.figures.draw(self.figure_of(latents, kept), self.image_size)
-        return self.compose(layer, kept["still"], kept["cover"])
+        return self.compose(layer, kept["still"], kept["cover"], latents[:, :1])
 
     def cover(self, still: Tensor) -> Tensor:
         """How much of a figure below it each place of still pictures (B, 3, H, W) would hide.
@@ -123,35 +138,43 @@ class Sprites(Codec):
         """
         return self.covering(still.contiguous(memory_format=torch.channels_last)).float().sigmoid()
 
-    def compose(self, layer: Tensor, still: Tensor, cover: Tensor) -> Tensor:
-        """Lays figures (B, 4, H, W), as `Figures.draw` gives them, between ground and cover."""
+    def compose(
+        self, layer: Tensor, still: Tensor, cover: Tensor, height: Tensor | None = None
+    ) -> Tensor:
+        """Lays figures between ground and cover, and looks at them through the surface.
+
+        Args:
+            layer: (B, 4, H, W), figures as `Figures.draw` gives them.
+            still: (B, 3, H, W) in [-1, 1].
+            cover: (B, 1, H, W).
+            height: (B, 1, H / 2, W / 2), of the surface, or None for a flat one.
+        """
         ground = (still + 1) / 2 * (1 - self._shadow(layer))
         below = ground * (1 - layer[:, 3:].clamp(max=1)) + layer[:, :3]
+        if height is not None:
+            below = self.surface(below, height)
         return still + (1 - cover) * (2 * below - 1 - still)
 
     def figure_of(self, latents: Tensor, kept: Kept) -> Figure:
-        """The figures that latents (B, 1, h, w) speak of, in the coats that are kept."""
-        count, code = self.config.count, self.config.figures.code
-        table = latents.flatten(1)[:, : count * (5 + code)].unflatten(1, (count, 5 + code))
-        poses = Poses(
-            centre=(table[..., 1:3] + 1) / 2 * self._extent(table) - 0.5,
-            facing=F.normalize(table[..., 3:5], dim=-1),
-        )
-        return Figure(
-            coat=kept["coats"], worn=kept["worn"], code=table[..., 5:], poses=poses,
-            alive=table[..., 0] > 0.5,
-        )  # fmt: skip
+        """The figures that latents (B, 3, h, w) speak of, in the coats that are kept."""
+        alive, poses, code = self.table.read(latents)
+        return Figure(coat=kept["coats"], worn=kept["worn"], code=code, poses=poses, alive=alive)
 
     def latent_of(self, figure: Figure) -> Tensor:
-        """Writes figures down as latents (B, 1, h, w)."""
-        alive = figure.alive[..., None].float()
-        centre = (figure.poses.centre + 0.5) / self._extent(alive) * 2 - 1
-        table = torch.cat([alive, centre, figure.poses.facing, figure.code], -1).flatten(1)
-        _, height, width = self.latent_shape
-        return F.pad(table, (0, height * width - table.shape[1])).view(-1, 1, height, width)
+        """Writes figures down as latents (B, 3, h, w), under a flat surface."""
+        plane = self.table.written(figure.alive, figure.poses, figure.code)
+        return torch.cat([torch.zeros_like(plane).expand(-1, 2, -1, -1), plane], 1)
 
-    def _extent(self, like: Tensor) -> Tensor:
-        return like.new_tensor([self.image_size[1], self.image_size[0]])
+    def figures_in(self, images: Tensor) -> Figure:
+        """The figures in images (B, 3, H, W), as they are seen there."""
+        rough, alive = self.finder.find(images, self.config.count)
+        code, poses = self.figures.read(images, rough)
+        coats = self.figures.coats(self.figures.seen(images, poses))
+        return Figure(coat=coats, worn=code, code=code, poses=poses, alive=alive)
+
+    def hidden(self, images: Tensor) -> Tensor:
+        """Where figures or their shadows may be seen in images (B, 3, H, W): (B, 1, H, W) bool."""
+        return self._around(self.figures_in(images))
 
     def followed(self, images: Tensor, poses: Poses) -> tuple[Poses, Tensor]:
         """Where figures at poses (B, N) are in another moment's images (B, 3, H, W).
@@ -161,13 +184,10 @@ class Sprites(Codec):
             found, (B, N) bool.
         """
         found, there = self.finder.find(images, self.config.count)
-        distance = apart(poses.centre, found.centre)
-        nearest, index = distance.masked_fill(~there[:, None], torch.inf).min(2)
-        same = nearest < _SAME
-        index = index[..., None].expand(-1, -1, 2)
+        index, same = _nearest(poses, found, there)
         followed = Poses(
-            centre=torch.where(same[..., None], found.centre.gather(1, index), poses.centre),
-            facing=torch.where(same[..., None], found.facing.gather(1, index), poses.facing),
+            centre=torch.where(same[..., None], _rows(found.centre, index), poses.centre),
+            facing=torch.where(same[..., None], _rows(found.facing, index), poses.facing),
         )
         return followed, same
 
@@ -182,6 +202,18 @@ class Sprites(Codec):
         layer = self.figures.draw(figure, self.image_size)
         touched = ((layer[:, 3:] > 0.1) | (self._shadow(layer) > 0.03)).float()
         return F.max_pool2d(touched, 2 * _BESIDE + 1, 1, _BESIDE) > 0
+
+
+def _nearest(poses: Poses, found: Poses, there: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of those `found` is nearest to each of `poses`, (B, N), and if it is near, bool."""
+    distance = apart(poses.centre, found.centre)
+    nearest, index = distance.masked_fill(~there[:, None], torch.inf).min(2)
+    return index, nearest < _SAME
+
+
+def _rows(values: Tensor, index: Tensor) -> Tensor:
+    """Rows (B, N) of values (B, M, n)."""
+    return values.gather(1, index[..., None].expand(-1, -1, values.shape[2]))
 
 
 def _ground(images: Tensor, hidden: Tensor) -> Tensor:
