@@ -26,6 +26,7 @@ from learned_envs.training.tracks import takes_of
 _FOR_GROUND = 4  # every fourth frame is enough for a median
 _SHORTEST = 40  # frames of a take from which its ground can be told
 _OFTEN = 2  # every second frame is compared
+_WEIGHT = 1e4  # of the error, which is that of few pixels
 _BEGINNING = 6  # steps of a stretch at first
 
 
@@ -121,7 +122,7 @@ def ripples_trainer(
 def ripples_loss(
     codec: Sprites, dynamics: SpriteDynamics, rippled: Rippled, span: int
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """How far the ground is from how it was seen for `span` steps, a scalar, and its parts.
+    """The squared error of how the ground is seen for `span` steps, a scalar, and its parts.
 
     `ripples` is that error as a share of the error under a surface that is always flat.
     """
@@ -136,11 +137,12 @@ def ripples_loss(
             continue
         true, seen = (to_images(rippled.frames[:, t + 1]) + 1) / 2, rippled.open[:, t + 1].float()
         share = seen.sum().clamp(min=1) * 3
-        error = error + ((codec.surface(ground, surface[:, :1]) - true).abs() * seen).sum() / share
-        flat = flat + ((ground - true).abs() * seen).sum() / share
+        drawn = codec.surface(ground, surface[:, :1])
+        error = error + ((drawn - true).square() * seen).sum() / share
+        flat = flat + ((ground - true).square() * seen).sum() / share
         compared += 1
     parts = {"ripples": error.detach() / flat.clamp(min=1e-6), "error": error.detach() / compared}
-    return error / compared * 100, parts
+    return error / compared * _WEIGHT, parts
 
 
 def _takes(model: WorldModel, span: int, windows: Iterator[Window]) -> Iterator[Rippled]:

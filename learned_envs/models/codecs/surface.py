@@ -26,8 +26,8 @@ class Surface(nn.Module):
         self.softness = nn.Parameter(torch.tensor(1.0))
         first, last = nn.Conv2d(2, tints, 1), nn.Conv2d(tints, 3, 1)
         with torch.no_grad():
-            last.weight.mul_(0.3)
-        self.tint = nn.Sequential(first, nn.ReLU(), last)
+            last.weight.mul_(0.1)
+        self.tint = nn.Sequential(first, nn.Tanh(), last)
 
     def forward(self, picture: Tensor, height: Tensor) -> Tensor:
         """Pictures (B, C, H, W) as seen through surfaces (B, 1, H / 2, W / 2)."""

@@ -1,22 +1,22 @@
-"""Waves on a surface: a learned linear rule for every place and its neighbours, and touches."""
+"""Waves on a surface: a wave equation with a learned speed, damping and coast, and touches."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_SUBSTEPS = 4  # applications of the rule a step: a wave crosses as many places at most
-_SPEED, _KEPT = 0.2, 0.97  # of the wave equation that the rule begins as
-_CAUTION = 0.3  # a rule that is applied a hundred times must change slowly
+_SUBSTEPS = 4  # of the equation in a step: a wave crosses as many places at most
+_EAGER = 5.0  # the few numbers of the equation move as much faster than weights do
 _DENT, _DEPTH = 7, 4.0  # places around a touch that it dents, and how deep at first
 _COAST = 8  # places of the surface along one of the map that says how waves run out
 _FLAT = 1e-2  # heights below which a surface is flat, and is made so
-_HIGHEST = 60.0  # no learned rule may run away
 
 
 class Waves(nn.Module):
     """Moves surfaces (B, 2, h, w), heights now and a moment ago, on by one step.
 
-    The rule is the same everywhere but for how waves run out, which is learned for every region.
+    The pull of the four neighbours and of the corners, and what is kept of a height and of its
+    change, are learned within the bounds in which no wave grows. So is where waves run out, for
+    every region, and what a touch does.
 
     Args:
         size: Height and width of the surface.
@@ -25,15 +25,14 @@ class Waves(nn.Module):
     def __init__(self, size: tuple[int, int]):
         super().__init__()
         self.size = size
-        pull = torch.tensor([[1.0, 4.0, 1.0], [4.0, -20.0, 4.0], [1.0, 4.0, 1.0]]) / 6
-        rule = torch.zeros(2, 2, 3, 3)
-        rule[0, 0] = _SPEED * pull
-        rule[0, 0, 1, 1] += 1 + _KEPT
-        rule[0, 1, 1, 1] = -_KEPT
-        rule[1, 0, 1, 1] = 1
-        self.change = nn.Parameter(torch.zeros_like(rule))
-        self.register_buffer("begun", rule, persistent=False)
-        self.begun: Tensor
+        self.equation = nn.Parameter(torch.zeros(4))
+        edge, corner = torch.zeros(2, 3, 3)
+        edge[0, 1] = edge[2, 1] = edge[1, 0] = edge[1, 2] = 1
+        edge[1, 1] = -4
+        corner[0, 0] = corner[0, 2] = corner[2, 0] = corner[2, 2] = 1
+        corner[1, 1] = -4
+        self.register_buffer("pulls", torch.stack([edge, corner])[:, None], persistent=False)
+        self.pulls: Tensor
         bell = torch.exp(-(torch.arange(-_DENT, _DENT + 1.0) ** 2) / 8)
         self.dent = nn.Parameter((-_DEPTH * bell[:, None] * bell).expand(2, 1, -1, -1).clone())
         coast = tuple(max(2, side // _COAST) for side in size)
@@ -47,13 +46,15 @@ class Waves(nn.Module):
             touch: (B, 3), where the surface is touched as u and v in [0, 1], and how strongly; 0
                 where it is not.
         """
-        surface = surface + self._dented(touch)
-        kept = 1 - F.interpolate(self.loss, self.size, mode="bilinear").sigmoid()
-        rule = self.begun + _CAUTION * self.change
+        height, before = (surface + self._dented(touch)).split(1, 1)
+        share = (_EAGER * self.equation).sigmoid()
+        pull = ((share[:2] * share.new_tensor([0.3, 0.1]))[:, None, None, None] * self.pulls).sum(0)
+        swing, settled = 1 - 0.1 * share[2], 1 - 0.04 * share[3]
+        kept = settled * (1 - F.interpolate(self.loss, self.size, mode="bilinear").sigmoid())
         for _ in range(_SUBSTEPS):
-            after = F.conv2d(F.pad(surface, (1, 1, 1, 1), mode="replicate"), rule)
-            surface = torch.cat([after[:, :1] * kept, after[:, 1:]], 1)
-        surface = surface.clamp(-_HIGHEST, _HIGHEST)
+            pulled = F.conv2d(F.pad(height, (1, 1, 1, 1), mode="replicate"), pull[None])
+            height, before = kept * (height + swing * (height - before) + pulled), height
+        surface = torch.cat([height, before], 1)
         return surface * (surface.detach().abs().amax((1, 2, 3), keepdim=True) > _FLAT)
 
     def _dented(self, touch: Tensor) -> Tensor:
