@@ -1,7 +1,9 @@
 """Training of figures' motion: through long stretches, in the footsteps of its own draws.
 
 A figure that goes on from its own moves is soon elsewhere than it really was. As long as it is not
-too far away, what it should do is what it really did, and a little of the way back.
+too far away, what it should do is what it really did, and a little of the way back. Its shape
+swings to and fro, and one that is half a swing behind should not do what was really done: shapes
+are put back often.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,6 +28,7 @@ from learned_envs.training.sprites import SpritesRecipe
 from learned_envs.training.tracks import Tracks, joined, read_tracks
 
 _SHIFTED, _TURNED = 0.5, 0.04  # pixels and radians by which true poses are disturbed
+_ALIKE = 0.6  # cosine of the angle between two directions
 _HURRIED = 0.1  # usual moves by which true moves are
 _STRANGEST = 5.0  # usual moves: what is farther from usual was read wrongly
 
@@ -43,7 +46,9 @@ class MotionRecipe(Schedule):
         span: Steps of a stretch.
         settling: Its first steps, from which nothing is learned: there is no memory yet.
         own: Probability that a figure goes on from its own move at each step.
-        astray: Pixels from the truth from which on it is put back.
+        own_shape: Probability that its shape does, too.
+        astray: Pixels from the truth from which on it is put back; it is, too, where it faces
+            another way.
         homing: Share of the way back to the truth in what it should do.
         windows: Windows of which tracks are kept, one more with every round.
         codec: How the codec is trained before.
@@ -58,6 +63,7 @@ class MotionRecipe(Schedule):
     span: int = 40
     settling: int = 4
     own: float = 0.97
+    own_shape: float = 0.6
     astray: float = 24.0
     homing: float = 0.12
     windows: int = 12
@@ -123,7 +129,8 @@ def motion_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The negative log-likelihood of what figures did, a number a figure and step, and its parts.
 
-    All but its first two frames and `settling` steps count.
+    All but its first two frames and `settling` steps count. `place` and `shape` are how far what
+    they did is from what was expected, in usual moves.
     """
     device = dynamics.motion.usual.device
     tracks = Tracks(**{name: value.to(device) for name, value in tracks.tensors().items()})
@@ -131,14 +138,16 @@ def motion_loss(
     moved = _moves(tracks)
     now = _true(tracks, moved, 1)
     memory = torch.zeros(*tracks.there[:, 0].shape, motion.cell.hidden_size, device=device)
-    total, counted, off = torch.zeros((), device=device), 0.0, torch.zeros((), device=device)
+    total, off, counted = torch.zeros((), device=device), torch.zeros(2, device=device), 0.0
     for t in range(1, steps):
         both = tracks.there[:, t - 1] & tracks.there[:, t]
         true = _true(tracks, moved, t)
         if t > 1:
             away = (now.poses.centre - true.poses.centre).norm(dim=-1)
-            back = (torch.rand_like(away) > recipe.own) | (away > recipe.astray) | ~both
-            now = _put_back(now, _disturbed(true, motion), back)
+            turned = (now.poses.facing * true.poses.facing).sum(-1) < _ALIKE
+            back = (torch.rand_like(away) > recipe.own) | (away > recipe.astray) | turned | ~both
+            again = back | (torch.rand_like(away) > recipe.own_shape)
+            now = _put_back(now, _disturbed(true, motion), back, again)
         now = now._replace(alive=tracks.there[:, t])
         mean, spread, memory = motion(
             now, dynamics.touch(tracks.action[:, t]), memory * both[..., None]
@@ -153,12 +162,16 @@ def motion_loss(
         if t > recipe.settling:
             error = (((should - mean) / spread.exp()) ** 2 / 2 + spread).sum(-1)
             total = total + (error * sure).sum()
-            off = off + (((should - mean) ** 2).mean(-1) * sure).sum().detach()
+            apart = ((should - mean) ** 2 * sure[..., None]).detach()
+            off = off + torch.stack(
+                [part.mean(-1).sum() for part in apart.tensor_split([3], dim=-1)]
+            )
             counted = counted + sure.sum()
         with torch.no_grad():
             now = motion.moved(now, mean + spread.exp() * torch.randn_like(mean).clamp(-4, 4))
     counted = torch.as_tensor(counted).clamp(min=1)
-    parts = {"likelihood": total.detach() / counted, "off": (off / counted).sqrt()}
+    place, shape = (off / counted).sqrt()
+    parts = {"likelihood": total.detach() / counted, "place": place, "shape": shape}
     return total / counted, parts
 
 
@@ -214,14 +227,21 @@ def _disturbed(true: Shoal, motion: FigureMotion) -> Shoal:
     return true._replace(poses=true.poses.moved(ahead, aside, turn), move=move)
 
 
-def _put_back(now: Shoal, true: Shoal, back: Tensor) -> Shoal:
-    where = back[..., None]
+def _put_back(now: Shoal, true: Shoal, back: Tensor, again: Tensor) -> Shoal:
+    """Figures with poses that are put `back`, and shapes that are taken up `again`, (B, N) bool."""
+    where, shapes = back[..., None], again[..., None]
     return Shoal(
         poses=Poses(
             centre=torch.where(where, true.poses.centre, now.poses.centre),
             facing=torch.where(where, true.poses.facing, now.poses.facing),
         ),
-        code=torch.where(where, true.code, now.code),
-        move=torch.where(where, true.move, now.move),
+        code=torch.where(shapes, true.code, now.code),
+        move=torch.cat(
+            [
+                torch.where(where, true.move[..., :3], now.move[..., :3]),
+                torch.where(shapes, true.move[..., 3:], now.move[..., 3:]),
+            ],
+            -1,
+        ),
         alive=now.alive,
     )
