@@ -173,3 +173,10 @@ def test_the_seed_preset_comes_to_its_own_predictions_as_published():
     own = {step: 1 - recipe.resync_at(step) for step in (0, 10_000, 50_000, 59_999)}
     assert own == pytest.approx({0: 0.0, 10_000: 0.5, 50_000: 1.0, 59_999: 1.0})
     assert recipe.rollout == 2
+
+
+def test_who_has_not_begun_does_not_tap(pond):
+    tappers = Tappers([STYLES["chase"], None], [0, 1])
+    frames, none = np.stack([pond[0]] * 2), np.zeros(2, bool)
+    for _ in range(90):
+        assert not tappers(frames, none).any()

@@ -27,6 +27,7 @@ from learned_envs.recording.metadata import metadata_names
 from learned_envs.recording.takes import planned_takes, record_take
 from learned_envs.training.codec import CodecRecipe
 from learned_envs.training.recipe import Recipe
+from learned_envs.worlds.minipaint import STUDIED
 from learned_envs.worlds.minipaint_painters import STYLES, Style, eraser_chosen, planned
 from sims import minipaint as sim
 from sims.minipaint.layout import part_at
@@ -58,8 +59,8 @@ def presses(actions: np.ndarray) -> list[tuple[int, int]]:
 
 @pytest.fixture(scope="module")
 def mix() -> np.ndarray:
-    """Actions (700, 48, 3) of painters as recordings have them."""
-    takes = planned_takes(WORLD, 48, 0)
+    """Actions (700, 48, 3) of painters as the packaged model watches them."""
+    takes = planned_takes(WORLD, 48, 0, STUDIED)
     return played([take.behaviour for take in takes], [take.seed for take in takes], 700)[0]
 
 
@@ -201,9 +202,9 @@ def test_the_eraser_is_seen_in_frames():
 def test_styles_differ_in_what_they_do():
     parts, share = {}, {}
     for name in STYLES:
-        actions, _ = played([name] * 6, range(6), 300)
+        actions, _ = played([name] * 12, range(12), 300)
         share[name] = (actions[..., 2] > 0).mean()
-        parts[name] = Counter(part_at(*p) for row in range(6) for p in presses(actions[:, row]))
+        parts[name] = Counter(part_at(*p) for row in range(12) for p in presses(actions[:, row]))
     assert share["idler"] < 0.5 < share["sketcher"]
     assert parts["stray"][None] > 3 * parts["sketcher"][None]
     assert parts["corrector"]["eraser"] > parts["writer"]["eraser"]

@@ -102,7 +102,7 @@ def motion_trainer(
         round_end: Called after each round with the step and the averaged model.
 
     Raises:
-        ValueError: If no take lasts through a whole window.
+        ValueError: If no take lasts through a whole window, or no figure is found in it.
     """
     codec, dynamics = model.codec, model.dynamics
     assert isinstance(codec, Sprites) and isinstance(dynamics, SpriteDynamics)
@@ -205,6 +205,11 @@ def _moves(tracks: Tracks) -> Tensor:
 def _usual(tracks: Tracks) -> Tensor:
     """The root mean square of moves, (3 + P,)."""
     both = tracks.there[:, 1:] & tracks.there[:, :-1]
+    if not both.any():
+        raise ValueError(
+            "the codec found no figure in two frames in a row: train it for longer, or on frames "
+            "in which figures move"
+        )
     moved = _moves(tracks)[both]
     low, high = (moved.quantile(share, 0) for share in (0.01, 0.99))
     return moved.clamp(low, high).square().mean(0).sqrt().clamp(min=1e-4)

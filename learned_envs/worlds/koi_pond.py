@@ -76,7 +76,7 @@ class Tappers:
         self._styles = tuple(styles)
         self._random = [np.random.default_rng(seed) for seed in seeds]
         count = len(self._styles)
-        self._wait = np.zeros(count)  # ticks to the next tap
+        self._wait = np.full(count, np.inf)  # ticks to the next tap; who has not begun taps never
         self._left = np.zeros(count, int)  # taps left in a burst
         self._tapping = np.zeros(count)  # ticks left of a stretch of tapping
         self._place = np.zeros((count, 2))

@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 
 WEIGHTS = {
     "sketcher": 0.24, "writer": 0.08, "filler": 0.08, "corrector": 0.2, "fiddler": 0.22,
-    "stray": 0.14, "idler": 0.02, "random": 0.02,
+    "stray": 0.14, "idler": 0.02, "random": 0.02, "tester": 0.0,
 }  # fmt: skip
+STUDIED = {
+    "sketcher": 0.16, "writer": 0.06, "filler": 0.06, "corrector": 0.16, "fiddler": 0.1,
+    "stray": 0.06, "tester": 0.36, "idler": 0.02, "random": 0.02,
+}  # fmt: skip
+"""Who is watched to learn from: of strokes there are more than enough, of clicks too few."""
+
 ODD_START_RATE = 0.5
 PAINTED_START_RATE = 0.25
 PUBLISHED_FRAMES, PUBLISHED_PAIRS = 237_010, 371_799
@@ -113,8 +119,8 @@ def small_recipe() -> Recipe:
 
     return Recipe(
         steps=16_500, batch=32, window=16, learning_rate=1e-3, warmup=200, decay=0.8,
-        average=0.998, episode_steps=500, closing=((0.75, 0.0), (0.8, 0.95)), divergence=12.0,
-        damaged=0.0,
+        average=0.998, episode_steps=500, behaviours=tuple(STUDIED.items()),
+        closing=((0.75, 0.0), (0.8, 0.95)), divergence=12.0, damaged=0.0,
     )  # fmt: skip
 
 

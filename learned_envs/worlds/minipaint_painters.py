@@ -53,6 +53,7 @@ STYLES = {
     "corrector": Style(erase=0.25, choose=0.25),
     "fiddler": Style(choose=0.7, rest=0.02),
     "stray": Style(stray=0.45, choose=0.2),
+    "tester": Style(stray=0.33, choose=0.55),
     "idler": Style(rest=0.6, choose=0.15),
     "random": Style(flail=1.0, choose=0.0, erase=0.0, stray=0.0, rest=0.0),
 }

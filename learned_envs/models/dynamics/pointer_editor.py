@@ -242,17 +242,17 @@ class PointerEditor(Dynamics):
         """Patches to learn from, and their weights (N,).
 
         All of `teaching` (B, h, w), those that change or lie next to one that does, and of those
-        that the mask picks, or nearly, and of a few others as many as `most` allows, which stand
-        for all of them.
+        that the mask picks, or nearly, and of a few others as many as `most` allows. These stand
+        for all of them, with as much weight: where they had less, things would come to change that
+        might as well not.
         """
         others = _enlarged(mask.detach() > self.config.threshold - 1, self.config.block)
         draws = torch.rand(teaching.shape, device=teaching.device)
         others = (others | (draws < 2 / teaching[0].numel())) & ~teaching
-        room = max(len(mask), self.config.most * len(mask) - int(teaching.sum()))
-        share = min(1.0, room / max(1, int(others.sum())))
+        share = min(1.0, self.config.most * len(mask) / max(1, int(others.sum())))
         others = others & (torch.rand(teaching.shape, device=teaching.device) < share)
         patches = Patches(*(teaching | others).nonzero(as_tuple=True))
-        return patches, torch.where(others[patches], min(1 / share, 4.0), 1.0)
+        return patches, torch.where(others[patches], 1 / share, 1.0)
 
     def _grid_of(self, latents: Tensor) -> Tensor:
         """Latents (B, C, h, w) as patches: (B, rows, columns, C, patch, patch), a view."""
