@@ -11,7 +11,7 @@ from learned_envs.models.actions import DiscreteActions, PointActions
 from learned_envs.models.codecs.poses import Poses
 from learned_envs.models.codecs.surface import Surface
 from learned_envs.models.dynamics.figure_motion import FigureMotion, Shoal
-from learned_envs.models.dynamics.sprite_dynamics import SpriteDynamicsConfig, moves
+from learned_envs.models.dynamics.sprite_dynamics import SpriteDynamicsConfig
 from learned_envs.models.dynamics.waves import Waves
 from learned_envs.models.world_model import WorldModel, WorldModelConfig, training_noise
 
@@ -97,7 +97,7 @@ def test_moves_are_what_takes_one_pose_to_the_other():
     before = shoal((20.0, 30.0, 0.4), (50.0, 10.0, 3.0)).poses
     ahead, aside, turn = torch.tensor([[[3.0, 1.0]], [[-1.0, 2.0]], [[0.5, -0.7]]]).unbind(0)
     after = before.moved(ahead, aside, turn)
-    torch.testing.assert_close(moves(before, after), torch.stack([ahead, aside, turn], -1))
+    torch.testing.assert_close(before.moves(after), torch.stack([ahead, aside, turn], -1))
 
 
 def test_figures_do_the_same_whichever_way_the_picture_is_turned():

@@ -20,7 +20,7 @@ from learned_envs.models.codecs.poses import Poses
 from learned_envs.models.codecs.sprites import Sprites
 from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.figure_motion import FigureMotion, Shoal
-from learned_envs.models.dynamics.sprite_dynamics import SpriteDynamics, moves
+from learned_envs.models.dynamics.sprite_dynamics import SpriteDynamics
 from learned_envs.models.world_model import WorldModel
 from learned_envs.training.ripples import RipplesRecipe
 from learned_envs.training.rounds import Log, Rounds, Schedule, check_positive
@@ -134,7 +134,7 @@ def motion_loss(
     """
     device = dynamics.motion.usual.device
     tracks = Tracks(**{name: value.to(device) for name, value in tracks.tensors().items()})
-    motion, steps = dynamics.motion, tracks.action.shape[1]
+    motion, steps, strangest = dynamics.motion, tracks.action.shape[1], dynamics.config.strangest
     moved = _moves(tracks)
     now = _true(tracks, moved, 1)
     memory = torch.zeros(*tracks.there[:, 0].shape, motion.cell.hidden_size, device=device)
@@ -153,7 +153,7 @@ def motion_loss(
             now, dynamics.touch(tracks.action[:, t]), memory * both[..., None]
         )
         after = _true(tracks, moved, t + 1)
-        home = torch.cat([moves(now.poses, after.poses), after.code - now.code], -1)
+        home = torch.cat([now.poses.moves(after.poses), after.code - now.code], -1)
         should = (1 - recipe.homing) * after.move + recipe.homing * home
         should = (should / motion.usual).clamp(-_STRANGEST - 1, _STRANGEST + 1)
         sure = (
@@ -168,7 +168,8 @@ def motion_loss(
             )
             counted = counted + sure.sum()
         with torch.no_grad():
-            now = motion.moved(now, mean + spread.exp() * torch.randn_like(mean).clamp(-4, 4))
+            strange = torch.randn_like(mean).clamp(-strangest, strangest)
+            now = motion.moved(now, mean + spread.exp() * strange)
     counted = torch.as_tensor(counted).clamp(min=1)
     place, shape = (off / counted).sqrt()
     parts = {"likelihood": total.detach() / counted, "place": place, "shape": shape}
@@ -199,7 +200,7 @@ def _moves(tracks: Tracks) -> Tensor:
         Poses(centre=poses.centre[:, part], facing=poses.facing[:, part])
         for part in (slice(None, -1), slice(1, None))
     )
-    return torch.cat([moves(before, after), tracks.code[:, 1:] - tracks.code[:, :-1]], -1)
+    return torch.cat([before.moves(after), tracks.code[:, 1:] - tracks.code[:, :-1]], -1)
 
 
 def _usual(tracks: Tracks) -> Tensor:

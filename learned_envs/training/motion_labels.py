@@ -9,6 +9,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+SHORTEST = 40
+"""Frames of a take from which its ground can be told."""
+
+_EVERY = 4  # every fourth frame is enough for a median
 _DIFFERENT = 14  # levels of a byte
 _SMALLEST = 60  # pixels: less is noise
 _ELONGATED = 1.45
@@ -38,7 +42,7 @@ class Labels:
 
 def ground_of(frames: np.ndarray) -> np.ndarray:
     """The still picture (H, W, 3) uint8 behind frames (T, H, W, 3) of one take: their median."""
-    return np.median(frames, axis=0).astype(np.uint8)
+    return np.median(frames[::_EVERY], axis=0).astype(np.uint8)
 
 
 def moving(frame: np.ndarray, ground: np.ndarray) -> np.ndarray:

@@ -19,12 +19,10 @@ from learned_envs.models.codecs.sprites import Sprites
 from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.sprite_dynamics import SpriteDynamics
 from learned_envs.models.world_model import WorldModel
-from learned_envs.training.motion_labels import ground_of
+from learned_envs.training.motion_labels import SHORTEST, ground_of
 from learned_envs.training.rounds import Log, Rounds, Schedule, check_positive
 from learned_envs.training.tracks import takes_of
 
-_FOR_GROUND = 4  # every fourth frame is enough for a median
-_SHORTEST = 40  # frames of a take from which its ground can be told
 _OFTEN = 2  # every second frame is compared
 _WEIGHT = 1e4  # of the error, which is that of few pixels
 _BEGINNING = 6  # steps of a stretch at first
@@ -150,11 +148,11 @@ def _takes(model: WorldModel, span: int, windows: Iterator[Window]) -> Iterator[
     codec, dynamics = model.codec, model.dynamics
     assert isinstance(codec, Sprites) and isinstance(dynamics, SpriteDynamics)
     for window in windows:
-        for take, action, fresh in takes_of(window, max(_SHORTEST, span + 1)):
+        for take, action, fresh in takes_of(window, max(SHORTEST, span + 1)):
             touch = dynamics.touch(model.actions.encode(torch.from_numpy(action)))
             first = int((touch[:, 2] > 0).to(torch.uint8).argmax())
             if fresh and touch[first, 2] > 0 and first + span < len(take):
-                still = ground_of(take[::_FOR_GROUND])
+                still = ground_of(take)
                 part = slice(first, first + span)
                 yield _rippled(codec, take[first : first + span + 1], touch[part], still)
 

@@ -7,12 +7,11 @@ import cv2
 import numpy as np
 
 from learned_envs.data.window import Window
-from learned_envs.training.motion_labels import Labels, ground_of, label, moving
+from learned_envs.training.motion_labels import SHORTEST, Labels, ground_of, label, moving
+from learned_envs.training.tracks import takes_of
 
-_FOR_GROUND = 4  # every fourth frame is enough for a median
 _RESTLESS = 0.35  # share of the picture that moves when it is more than figures: such are left out
 _LATER = 5  # frames after which the direction of a motion is told
-_SHORTEST = 40  # frames of a take from which its ground can be told
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,13 +51,13 @@ def scenes(
         ValueError: If the windows are too short to tell the ground from what moves.
     """
     for window in windows:
-        takes = [take for row in range(len(window.first)) for take in _takes(window, row)]
+        takes = [take for take, _, _ in takes_of(window, SHORTEST)]
         if not takes:
             raise ValueError(
-                f"windows of {window.valid.shape[1]} steps hold no take of {_SHORTEST} frames: "
+                f"windows of {window.valid.shape[1]} steps hold no take of {SHORTEST} frames: "
                 "give longer windows and episodes, from which the ground can be told"
             )
-        grounds = [ground_of(take[::_FOR_GROUND]) for take in takes]
+        grounds = [ground_of(take) for take in takes]
         draws = max(1, round(share * sum(len(take) for take in takes)))
         for index in random.integers(len(takes), size=draws):
             take, ground = takes[index], grounds[index]
@@ -70,14 +69,6 @@ def scenes(
                 now=take[t], other=take[random.integers(low, high)], ground=ground,
                 labels=label(take[t], take[t + _LATER], ground, size),
             )  # fmt: skip
-
-
-def _takes(window: Window, row: int) -> list[np.ndarray]:
-    """The frames of a row's takes, as far as they are long enough."""
-    begins = np.flatnonzero(window.first[row]).tolist()
-    edges = [0, *(t for t in begins if t), window.first.shape[1]]
-    frames = window.observation[row]
-    return [frames[a:b] for a, b in zip(edges, edges[1:], strict=False) if b - a >= _SHORTEST]
 
 
 def crowded(scene: Scene, donor: Scene, random: np.random.Generator) -> Scene:

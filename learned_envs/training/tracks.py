@@ -11,9 +11,8 @@ from torch.nn import functional as F
 from learned_envs.data.window import Window
 from learned_envs.models.codecs.codec import to_images
 from learned_envs.models.codecs.poses import Poses
-from learned_envs.models.codecs.sprites import Sprites
+from learned_envs.models.codecs.sprites import REACH, Sprites
 
-_SAME = 14.0  # pixels that a figure may move from one frame to the next
 _LOST = 3  # frames without a find after which a figure's row is another's
 _AROUND = 6  # frames before and after that tell which way a figure faces
 _AT_ONCE = 16  # frames read in one batch
@@ -126,9 +125,9 @@ def linked(centre: np.ndarray, found: np.ndarray) -> np.ndarray:
         free = found[t].copy()
         gaps = np.linalg.norm(last[:, None] - centre[t], axis=2)
         gaps[missing > _LOST] = gaps[:, ~free] = np.inf
-        while gaps.min() < _SAME * 2:
+        while gaps.min() < REACH * 2:
             row, find = np.unravel_index(gaps.argmin(), gaps.shape)
-            if gaps[row, find] < _SAME * (1 + missing[row]):
+            if gaps[row, find] < REACH * (1 + missing[row]):
                 index[t, row] = find
                 free[find] = False
                 gaps[row], gaps[:, find] = np.inf, np.inf

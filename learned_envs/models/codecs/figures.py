@@ -129,7 +129,7 @@ class Figures(nn.Module):
 
     def seen(self, images: Tensor, poses: Poses) -> Tensor:
         """What is at poses (B, N) of images (B, 3, H, W), at a coat's size: (B, N, 3, h, w)."""
-        return crop(images, poses, self.config.coat_size, self.config.texels)
+        return crop(images, poses, self.config.coat_size, self.config.texels, "bicubic")
 
     def coats(self, seen: Tensor) -> Tensor:
         """Cuts coats (B, N, 4, h, w) out of what is `seen`, in [-1, 1]; see `Figure`."""

@@ -1,6 +1,7 @@
 """Places and directions in a picture, and what a picture looks like from there."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -29,8 +30,11 @@ class Poses:
 
     def seen(self, points: Tensor) -> Tensor:
         """Points (..., 2) of the picture as seen from here: pixels ahead and aside, (..., 2)."""
-        offset = points - self.centre
-        (dx, dy), (fx, fy) = offset.unbind(-1), self.facing.unbind(-1)
+        return self.along(points - self.centre)
+
+    def along(self, ways: Tensor) -> Tensor:
+        """Vectors (..., 2) of the picture as seen from here: their parts ahead and aside."""
+        (dx, dy), (fx, fy) = ways.unbind(-1), self.facing.unbind(-1)
         return torch.stack([dx * fx + dy * fy, dy * fx - dx * fy], -1)
 
     def points(self, seen: Tensor) -> Tensor:
@@ -38,13 +42,24 @@ class Poses:
         (ahead, aside), (fx, fy) = seen.unbind(-1), self.facing.unbind(-1)
         return self.centre + torch.stack([ahead * fx - aside * fy, ahead * fy + aside * fx], -1)
 
+    def moves(self, after: "Poses") -> Tensor:
+        """How things moved from here to `after`: (..., 3), pixels ahead and aside, and radians."""
+        cosine, sine = self.along(after.facing).unbind(-1)
+        return torch.cat([self.seen(after.centre), torch.atan2(sine, cosine)[..., None]], -1)
+
 
 def apart(one: Tensor, other: Tensor) -> Tensor:
     """Distances (B, N, M) of points (B, N, 2) from others (B, M, 2); `cdist` has no ONNX form."""
     return torch.linalg.vector_norm(one[:, :, None] - other[:, None], dim=-1)
 
 
-def crop(images: Tensor, poses: Poses, size: tuple[int, int], texels: float = 1.0) -> Tensor:
+def crop(
+    images: Tensor,
+    poses: Poses,
+    size: tuple[int, int],
+    texels: float = 1.0,
+    mode: Literal["bilinear", "bicubic"] = "bilinear",
+) -> Tensor:
     """Cuts oriented rectangles out of images.
 
     Args:
@@ -52,6 +67,7 @@ def crop(images: Tensor, poses: Poses, size: tuple[int, int], texels: float = 1.
         poses: (B, N), the rectangles' middles and the directions in which they are long.
         size: Texels across and along, (h, w).
         texels: Texels a pixel.
+        mode: How pixels are interpolated; what is drawn again had best be cut out bicubically.
 
     Returns:
         (B, N, C, h, w); beyond the picture's edge as at the edge.
@@ -65,5 +81,5 @@ def crop(images: Tensor, poses: Poses, size: tuple[int, int], texels: float = 1.
     ).points(seen)
     extent = torch.tensor([images.shape[3], images.shape[2]], device=images.device)
     grid = ((2 * spread + 1) / extent - 1).flatten(1, 2)
-    cut = F.grid_sample(images, grid, align_corners=False, padding_mode="border")
+    cut = F.grid_sample(images, grid, mode, padding_mode="border", align_corners=False)
     return cut.unflatten(2, (poses.centre.shape[1], height)).transpose(1, 2)

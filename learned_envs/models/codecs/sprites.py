@@ -7,6 +7,7 @@ still is ground, and what hides a figure as it passes covers it.
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,9 @@ from learned_envs.models.codecs.table import FigureTable
 from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.blocks import convolution
 
-_SAME = 14.0  # pixels that a figure may move from one frame to the next
+REACH = 14.0
+"""Pixels that a figure may move from one frame to the next."""
+
 _BESIDE = 5  # pixels around a figure that are not taken for ground
 
 
@@ -106,18 +109,10 @@ class Sprites(Codec):
         newest = self.figures_in(images[:, -1])
         seen, hidden = [newest], [self._around(newest)]
         for t in reversed(range(images.shape[1] - 1)):
-            there = self.figures_in(images[:, t])
+            there, later = self.figures_in(images[:, t]), seen[-1]
             hidden.append(self._around(there))
-            index, same = _nearest(seen[-1].poses, there.poses, there.alive)
-            code, centre, facing = (
-                torch.where(same[..., None], _rows(now, index), later)
-                for now, later in (
-                    (there.code, seen[-1].code),
-                    (there.poses.centre, seen[-1].poses.centre),
-                    (there.poses.facing, seen[-1].poses.facing),
-                )
-            )
-            poses = Poses(centre=centre, facing=facing)
+            same = _Same.nearest(later.poses, there.poses, there.alive)
+            code, poses = same.rows(there.code, later.code), same.poses(there.poses, later.poses)
             seen.append(dataclasses.replace(newest, code=code, poses=poses))
         still = _ground(images, torch.stack(hidden[::-1], 1))
         kept = {
@@ -184,12 +179,8 @@ class Sprites(Codec):
             found, (B, N) bool.
         """
         found, there = self.finder.find(images, self.config.count)
-        index, same = _nearest(poses, found, there)
-        followed = Poses(
-            centre=torch.where(same[..., None], _rows(found.centre, index), poses.centre),
-            facing=torch.where(same[..., None], _rows(found.facing, index), poses.facing),
-        )
-        return followed, same
+        same = _Same.nearest(poses, found, there)
+        return same.poses(found, poses), same.near
 
     def _shadow(self, layer: Tensor) -> Tensor:
         """By how much figures (B, 4, H, W) darken the ground, (B, 1, H, W)."""
@@ -204,16 +195,30 @@ class Sprites(Codec):
         return F.max_pool2d(touched, 2 * _BESIDE + 1, 1, _BESIDE) > 0
 
 
-def _nearest(poses: Poses, found: Poses, there: Tensor) -> tuple[Tensor, Tensor]:
-    """Which of those `found` is nearest to each of `poses`, (B, N), and if it is near, bool."""
-    distance = apart(poses.centre, found.centre)
-    nearest, index = distance.masked_fill(~there[:, None], torch.inf).min(2)
-    return index, nearest < _SAME
+class _Same(NamedTuple):
+    """Which figure (B, N) of another moment is the same, and if there is one, bool."""
 
+    index: Tensor
+    near: Tensor
 
-def _rows(values: Tensor, index: Tensor) -> Tensor:
-    """Rows (B, N) of values (B, M, n)."""
-    return values.gather(1, index[..., None].expand(-1, -1, values.shape[2]))
+    @classmethod
+    def nearest(cls, poses: Poses, found: Poses, there: Tensor) -> "_Same":
+        """Of figures at `poses` (B, N), the same in those `found` (B, M), if they are `there`."""
+        distance = apart(poses.centre, found.centre)
+        nearest, index = distance.masked_fill(~there[:, None], torch.inf).min(2)
+        return cls(index=index, near=nearest < REACH)
+
+    def rows(self, found: Tensor, otherwise: Tensor) -> Tensor:
+        """What is `found` (B, M, n) of the same, `otherwise` (B, N, n) where there is none."""
+        rows = found.gather(1, self.index[..., None].expand(-1, -1, found.shape[2]))
+        return torch.where(self.near[..., None], rows, otherwise)
+
+    def poses(self, found: Poses, otherwise: Poses) -> Poses:
+        """As `rows`."""
+        return Poses(
+            centre=self.rows(found.centre, otherwise.centre),
+            facing=self.rows(found.facing, otherwise.facing),
+        )
 
 
 def _ground(images: Tensor, hidden: Tensor) -> Tensor:

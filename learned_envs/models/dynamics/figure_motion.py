@@ -15,7 +15,7 @@ from learned_envs.models.codecs.poses import Poses
 
 _NEAR, _FAR = 0.3, 0.8  # bodies, over which the nearness of things falls off
 _REACH = 2.0  # bodies as far as which others are seen
-_FASTEST, _STRANGEST = 6.0, 4.0  # usual moves, and standard deviations of a drawn one, at most
+_FASTEST = 6.0  # usual moves that are expected at most
 _SURE, _UNSURE = -4.0, 1.0  # the least and greatest logarithms of a standard deviation
 _RELATION, _EDGES, _TOUCH = 9, 8, 6
 
@@ -95,8 +95,9 @@ class FigureMotion(nn.Module):
     def _messages(self, shoal: Shoal, move: Tensor) -> Tensor:
         """What figures are told of the others, summed up: (B, N, message)."""
         centre, facing = shoal.poses.centre, shoal.poses.facing
-        ahead, aside = _seen(facing[:, :, None], centre[:, None] - centre[:, :, None])
-        along, across = _seen(facing[:, :, None], facing[:, None])
+        each = Poses(centre=centre[:, :, None], facing=facing[:, :, None])
+        ahead, aside = each.seen(centre[:, None]).unbind(-1)
+        along, across = each.along(facing[:, None]).unbind(-1)
         body = self._body
         far = torch.sqrt(ahead**2 + aside**2 + 1e-6)
         relation = [
@@ -117,17 +118,15 @@ class FigureMotion(nn.Module):
         near = (-poses.centre / self._body / _FAR).exp()
         near = near - ((poses.centre - extent) / self._body / _FAR).exp()
         closest = torch.minimum(poses.centre, extent - poses.centre).amin(-1) / self._body
-        pushed, middle = (
-            _seen(poses.facing, away) for away in (near, 2 * poses.centre / extent - 1)
-        )
-        felt = [*pushed, *middle, near.abs().amax(-1), near.abs().amin(-1)]
+        pushed, middle = poses.along(near), poses.along(2 * poses.centre / extent - 1)
+        felt = [*pushed.unbind(-1), *middle.unbind(-1), near.abs().amax(-1), near.abs().amin(-1)]
         return torch.stack([*felt, (-closest / _NEAR).exp(), (-closest / _FAR).exp()], -1)
 
     def _touched(self, poses: Poses, touch: Tensor) -> Tensor:
         """Where a touch is as seen by each figure: (B, N, 6); 0 where there is none."""
         height, width = self._size
         point = touch[:, None, :2] * touch.new_tensor([width, height]) - 0.5
-        ahead, aside = _seen(poses.facing, point - poses.centre)
+        ahead, aside = poses.seen(point).unbind(-1)
         far = torch.sqrt(ahead**2 + aside**2 + 1e-6)
         near = far / (_FAR * self._body)
         felt = [
@@ -135,9 +134,3 @@ class FigureMotion(nn.Module):
             aside / (far + 5), torch.ones_like(far),
         ]  # fmt: skip
         return torch.stack(felt, -1) * touch[:, None, 2:]
-
-
-def _seen(facing: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
-    """Vectors (..., 2) as seen by whoever faces some way: ahead and aside."""
-    (x, y), (fx, fy) = vector.unbind(-1), facing.unbind(-1)
-    return x * fx + y * fy, y * fx - x * fy

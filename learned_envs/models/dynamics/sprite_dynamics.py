@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from learned_envs.models.actions import ActionEncoding, PointActions
-from learned_envs.models.codecs.poses import Poses
 from learned_envs.models.codecs.table import FigureTable
 from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.dynamics import (
@@ -117,12 +116,5 @@ class SpriteDynamics(Dynamics):
         """The figures of the newest of latents (B, K, 3, h, w), with their last moves."""
         _, before, code_before = self.table.read(latents[:, -2])
         alive, poses, code = self.table.read(latents[:, -1])
-        move = torch.cat([moves(before, poses), code - code_before], -1)
+        move = torch.cat([before.moves(poses), code - code_before], -1)
         return Shoal(poses=poses, code=code, move=move, alive=alive)
-
-
-def moves(before: Poses, after: Poses) -> Tensor:
-    """How things moved from poses to poses: (..., 3), pixels ahead and aside, and radians."""
-    turned = Poses(centre=torch.zeros_like(before.centre), facing=before.facing)
-    cosine, sine = turned.seen(after.facing).unbind(-1)
-    return torch.cat([before.seen(after.centre), torch.atan2(sine, cosine)[..., None]], -1)
