@@ -191,7 +191,7 @@ def test_the_graph_of_a_step_takes_what_is_kept_and_does_not_give_it_back(embedd
 def test_parity_compares_what_is_kept(embedded, tmp_path):
     model = TorchRuntime(embedded).model
     with torch.no_grad():
-        model.codec.shade.weight.add_(0.05)
+        model.codec.shade[0].weight.add_(0.2)
     changed = TorchRuntime(save(tmp_path / "changed", model))
     with pytest.raises(ParityError, match="'kept_still' at the start differs"):
         check_parity(changed, OnnxRuntime(embedded), tolerance=1e-3, steps=4)

@@ -115,7 +115,8 @@ def test_cover_hides_figures_and_nothing_else():
 
 def test_figures_darken_the_ground_beside_them():
     model, still = codec(1), torch.ones(1, 3, SIZE, SIZE)
-    model.shade.weight.fill_(0.05)
+    for factor in model.shade:
+        factor.weight.fill_(0.11)
     layer = model.figures.draw(figure(model, poses((30.0, 30.0, 0.0))), (SIZE, SIZE))
     seen = model.compose(layer, still, torch.zeros(1, 1, SIZE, SIZE))
     beside = (layer[0, 3] == 0) & (F.max_pool2d(layer[0, 3:], 3, 1, 1)[0] > 0)

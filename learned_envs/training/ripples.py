@@ -159,7 +159,7 @@ def _takes(model: WorldModel, span: int, windows: Iterator[Window]) -> Iterator[
 
 @torch.no_grad()
 def _rippled(codec: Sprites, take: np.ndarray, touch: Tensor, ground: np.ndarray) -> Rippled:
-    device = codec.shade.weight.device
+    device = next(codec.parameters()).device
     still = to_images(torch.from_numpy(ground)[None].to(device))
     frames = torch.from_numpy(take).to(device)
     seen = torch.zeros(len(take), 1, *still.shape[2:], dtype=torch.float16, device=device)

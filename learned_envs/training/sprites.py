@@ -108,7 +108,7 @@ def train_sprites(
 
 def finder_loss(codec: Sprites, batch: list[Scene]) -> tuple[Tensor, dict[str, Tensor]]:
     """How far the finder is from the labels of a batch, a scalar, and its parts by name."""
-    device = codec.shade.weight.device
+    device = next(codec.parameters()).device
     images = to_images(torch.from_numpy(np.stack([scene.now for scene in batch])).to(device))
     cells = codec.finder(images)
     size = tuple(cells.shape[2:])
@@ -132,7 +132,7 @@ def drawing_loss(
 
     Without `covered`, nothing is taken to cover the figures.
     """
-    device = codec.shade.weight.device
+    device = next(codec.parameters()).device
     pictures = np.stack([[scene.now, scene.other, scene.ground] for scene in batch])
     now, other, still = to_images(torch.from_numpy(pictures).to(device)).unbind(1)
     with torch.no_grad():

@@ -76,7 +76,7 @@ def read_tracks(codec: Sprites, window: Window) -> Tracks | None:
 
 @torch.no_grad()
 def _read(codec: Sprites, take: np.ndarray, action: np.ndarray) -> Tracks:
-    device = codec.shade.weight.device
+    device = next(codec.parameters()).device
     images = [
         to_images(torch.from_numpy(take[start : start + _AT_ONCE]).to(device))
         for start in range(0, len(take), _AT_ONCE)

@@ -25,6 +25,7 @@ from learned_envs.models.dynamics.blocks import convolution
 REACH = 14.0
 """Pixels that a figure may move from one frame to the next."""
 
+_SHADES = 4  # rank of the kernel by which figures darken the ground
 _BESIDE = 5  # pixels around a figure that are not taken for ground
 
 
@@ -87,8 +88,13 @@ class Sprites(Codec):
         }
         self.finder = Finder(config.finder)
         self.figures = Figures(config.figures)
-        self.shade = nn.Conv2d(1, 1, config.shade, padding=config.shade // 2, bias=False)
-        nn.init.constant_(self.shade.weight, 1e-3)
+        across, half = config.shade, config.shade // 2
+        self.shade = nn.Sequential(  # few channels of few weights: fast where one of many is slow
+            nn.Conv2d(1, _SHADES, (across, 1), padding=(half, 0), bias=False),
+            nn.Conv2d(_SHADES, 1, (1, across), padding=(0, half), bias=False),
+        )
+        for factor in self.shade:
+            nn.init.uniform_(factor.weight, 0, 0.04)
         last = convolution(config.cover, 4)
         with torch.no_grad():  # begin by covering little
             last.weight.mul_(0.1)

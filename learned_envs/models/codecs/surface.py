@@ -34,17 +34,18 @@ class Surface(nn.Module):
         size = picture.shape[2:]
         slope = F.conv2d(F.pad(height, (1, 1, 1, 1), mode="replicate"), self.slope)
         slope = slope / (1 + F.softplus(self.softness) * slope.abs())
-        slope = F.interpolate(slope, size, mode="bilinear", align_corners=False)
-        extent = slope.new_tensor([size[1], size[0]])
+        tint = self.tint(slope) - self.tint(torch.zeros_like(slope[:, :, :1, :1]))
+        looks = torch.cat([self.bend * slope, tint], 1)
+        looks = F.interpolate(looks, size, mode="bilinear", align_corners=False)
+        shift, tint = looks.tensor_split([2], 1)
+        extent = shift.new_tensor([size[1], size[0]])
         pixel = torch.stack(
             torch.meshgrid(
-                *(torch.arange(float(side), device=slope.device) for side in reversed(size)),
+                *(torch.arange(float(side), device=shift.device) for side in reversed(size)),
                 indexing="xy",
             ),
             -1,
         )
-        seen = pixel + self.bend * slope.movedim(1, -1)
-        grid = (2 * seen + 1) / extent - 1
+        grid = (2 * (pixel + shift.movedim(1, -1)) + 1) / extent - 1
         bent = F.grid_sample(picture, grid, align_corners=False, padding_mode="border")
-        flat = torch.zeros_like(slope[:, :, :1, :1])
-        return bent + (self.tint(slope) - self.tint(flat))
+        return bent + tint

@@ -60,8 +60,8 @@ class Waves(nn.Module):
     def _dented(self, touch: Tensor) -> Tensor:
         """What touches do to surfaces, (B, 2, h, w); a touch may lie between places."""
         height, width = self.size
-        x = torch.arange(width, device=touch.device) - (touch[:, :1] * width - 0.5)
-        y = torch.arange(height, device=touch.device) - (touch[:, 1:2] * height - 0.5)
-        across, down = ((1 - away.abs()).clamp(min=0) for away in (x, y))
-        point = (touch[:, 2:, None] * down[:, :, None] * across[:, None])[:, None]
-        return F.conv2d(point, self.dent, padding=_DENT)
+        x = touch[:, :1] * width - 0.5 - torch.arange(width, device=touch.device)
+        y = touch[:, 1:2] * height - 0.5 - torch.arange(height, device=touch.device)
+        away = torch.stack(torch.broadcast_tensors(x[:, None], y[:, :, None]), -1)  # (B, h, w, 2)
+        dent = self.dent.transpose(0, 1).expand(len(touch), -1, -1, -1)
+        return touch[:, 2:, None, None] * F.grid_sample(dent, away / _DENT, align_corners=True)
