@@ -16,6 +16,7 @@ import torch
 
 from learned_envs.data.window import Window
 from learned_envs.models.checkpoint import Starts, save_checkpoint
+from learned_envs.models.codecs.codec import Codec, to_images
 from learned_envs.models.configuration import to_json
 from learned_envs.models.world_model import DOUBT_LEVELS, WorldModel, draw_noise
 from learned_envs.training.recipe import AnyRecipe
@@ -24,6 +25,10 @@ from learned_envs.worlds import World
 HELD_OUT_SEED = 900_000
 HELD_OUT_ROWS = 64
 STARTS, MOST_BYTES = 16, 10 * 2**20
+
+_HIDDEN = 0.05  # what a start may hide from the codec
+_PATIENCE = 30  # seconds in which one is waited for that hides less
+_LOOK = 5  # steps between looks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +71,7 @@ def pack(
     save_checkpoint(
         folder,
         model,
-        collect_starts(world, model.codec.ages),
+        collect_starts(world, model.codec),
         world=world.name,
         settings={
             "fps": world.fps,
@@ -142,30 +147,38 @@ def measure_surprises(
     return torch.quantile(torch.cat(seen), levels)
 
 
-def collect_starts(world: World, ages: tuple[int, ...] = (0,), count: int = STARTS) -> Starts:
-    """Distinct histories of the real env left idle from its beginning, of frames of these `ages`.
+@torch.no_grad()
+def collect_starts(world: World, codec: Codec, count: int = STARTS) -> Starts:
+    """Distinct histories of the real env left idle from its beginning, of frames of a codec's ages.
 
-    Over `count` seeds, or as many as take no more than 10 MiB.
+    Each ends with the first moment that hides nothing from the codec, or with the one that hides
+    least of those in the next half a minute. Over `count` seeds, or as many as take no more than
+    10 MiB.
     """
     env = world.make_real()
-    histories = [_idle_frames(env, world, HELD_OUT_SEED, ages)]
+    histories = [_history(env, world, HELD_OUT_SEED, codec)]
     count = max(1, min(count, MOST_BYTES // histories[0].nbytes))
-    histories += [_idle_frames(env, world, HELD_OUT_SEED + i, ages) for i in range(1, count)]
+    histories += [_history(env, world, HELD_OUT_SEED + i, codec) for i in range(1, count)]
     frames = np.unique(np.stack(histories), axis=0)
     idle = torch.as_tensor(world.idle_action, dtype=_action_dtype(world))
     return Starts(
         frames=torch.from_numpy(frames),
-        actions=idle.expand(len(frames), len(ages) - 1, *idle.shape),
+        actions=idle.expand(len(frames), len(codec.ages) - 1, *idle.shape),
     )
 
 
-def _idle_frames(
-    env: gym.Env[Any, Any], world: World, seed: int, ages: tuple[int, ...]
-) -> np.ndarray:
-    frames = [env.reset(seed=seed)[0]]
-    while len(frames) <= ages[0]:
-        frames.append(env.step(world.idle_action)[0])
-    return np.stack([frames[-1 - age] for age in ages])
+def _history(env: gym.Env[Any, Any], world: World, seed: int, codec: Codec) -> np.ndarray:
+    frames, ages = [env.reset(seed=seed)[0]], codec.ages
+    best, least, over = frames, np.inf, False
+    while least > _HIDDEN and not over and len(frames) <= ages[0] + world.fps * _PATIENCE:
+        if len(frames) > ages[0] and (len(frames) - 1 - ages[0]) % _LOOK == 0:
+            history = np.stack([frames[-1 - age] for age in ages])
+            hidden = codec.obscured(to_images(torch.from_numpy(history)[None])).item()
+            if hidden < least:
+                best, least = history, hidden
+        frame, _, over, _, _ = env.step(world.idle_action)
+        frames.append(frame)
+    return np.asarray(best)
 
 
 def _action_dtype(world: World) -> torch.dtype:

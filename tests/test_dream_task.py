@@ -36,7 +36,7 @@ def weights(tmp_path_factory):
         model.dynamics.mask.last.bias.fill_(3.0)
         model.dynamics.rough.weight.mul_(8)
     folder = tmp_path_factory.mktemp("paint") / "weights"
-    starts = collect_starts(minipaint.WORLD)
+    starts = collect_starts(minipaint.WORLD, model.codec)
     save_checkpoint(folder, model, starts, world="minipaint", settings={"reward": "frames"})
     return folder
 
@@ -109,7 +109,7 @@ def test_a_branch_is_judged_by_its_own_target(dream):
 
 def test_frames_of_a_world_without_a_task_cannot_be_judged(weights, tmp_path):
     model = TorchRuntime(weights).model
-    starts = collect_starts(minipaint.WORLD)
+    starts = collect_starts(minipaint.WORLD, model.codec)
     save_checkpoint(tmp_path / "w", model, starts, world=None, settings={"reward": "frames"})
     with pytest.raises(CheckpointError, match="'frames' \\(of a world with a task"):
         TorchRuntime(tmp_path / "w")

@@ -15,11 +15,12 @@ from learned_envs import pipeline, worlds
 from learned_envs.models.checkpoint import load_checkpoint
 from learned_envs.models.codecs.autoencoder import AutoencoderConfig
 from learned_envs.models.codecs.codec import to_images
+from learned_envs.models.codecs.identity import IdentityCodec, IdentityConfig
 from learned_envs.models.diffusion import DiffusionConfig
 from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
 from learned_envs.models.dynamics.edm_unet import EdmUNetConfig
 from learned_envs.models.world_model import WorldModelConfig
-from learned_envs.packing import collect_starts
+from learned_envs.packing import HELD_OUT_SEED, collect_starts
 from learned_envs.training.codec import CodecRecipe
 from learned_envs.training.recipe import Recipe
 
@@ -61,13 +62,43 @@ def test_the_starts_are_frames_of_the_real_reset(packed_run, world):
     assert np.array_equal(frames[0, 0], real)
 
 
-def test_a_start_has_frames_of_the_ages_that_the_codec_wants_and_is_idle(world):
-    starts = collect_starts(world, ages=(3, 1, 0))
+class Watching(IdentityCodec):
+    """Wants frames of three ages, and looks at a history as the function it is given."""
+
+    ages = (3, 1, 0)
+
+    def __init__(self, look):
+        super().__init__(IdentityConfig(), (64, 64))
+        self._look, self.looks = look, 0
+
+    def obscured(self, images):
+        self.looks += 1
+        return torch.tensor([self._look(self.looks)])
+
+
+def idle_frames(world, steps):
     env = world.make_real()
-    played = [env.reset(seed=0)[0], *(env.step(world.idle_action)[0] for _ in range(3))]
+    return [
+        env.reset(seed=HELD_OUT_SEED)[0],
+        *(env.step(world.idle_action)[0] for _ in range(steps)),
+    ]
+
+
+def test_a_start_has_frames_of_the_ages_that_the_codec_wants_and_is_idle(world):
+    starts = collect_starts(world, Watching(lambda _: 0.0))
+    played = idle_frames(world, 3)
     assert np.array_equal(starts.frames[0].numpy(), np.stack([played[t] for t in (0, 2, 3)]))
     assert starts.actions.shape == (len(starts.frames), 2)
     assert (starts.actions == world.idle_action).all()
+
+
+@pytest.mark.parametrize("least", [0.02, 0.4])
+def test_a_start_is_a_moment_that_hides_little_or_else_least(world, least):
+    codec = Watching(lambda looks: least if looks == 3 else 0.5)
+    starts = collect_starts(world, codec, count=1)
+    assert codec.looks == 3 if least == 0.02 else codec.looks > 3
+    played = idle_frames(world, 13)
+    assert np.array_equal(starts.frames[0].numpy(), np.stack([played[t] for t in (10, 12, 13)]))
 
 
 def test_the_table_of_doubt_is_sorted_and_not_empty(packed_run):

@@ -113,6 +113,39 @@ def test_cover_hides_figures_and_nothing_else():
     assert torch.equal(seen[0][:, away], still[0][:, away])
 
 
+def test_what_the_cover_the_edge_or_another_figure_hides_is_obscured(monkeypatch):
+    model, images = codec(2), torch.zeros(1, 1, 3, SIZE, SIZE)
+
+    def hidden(*placed, covered=False, there=(True, True)):
+        found = poses(*placed), torch.tensor([there])
+        monkeypatch.setattr(model.finder, "find", lambda images, count: found)
+        monkeypatch.setattr(
+            model, "cover", lambda still: torch.full((1, 1, SIZE, SIZE), float(covered))
+        )
+        monkeypatch.setattr(
+            model.figures, "read", lambda images, poses: (torch.zeros(1, 2, 2), poses)
+        )
+        return model.obscured(images).item()
+
+    apart = (16.0, 20.0, 0.0), (46.0, 44.0, 0.0)
+    assert hidden(*apart) < 0.05
+    assert hidden(*apart, covered=True) > 0.95
+    assert 0.3 < hidden(apart[0], (63.0, 44.0, 0.0)) < 0.7
+    assert hidden((20.0, 20.0, 0.0), (26.0, 20.0, 0.0)) > 0.3
+    assert hidden((20.0, 20.0, 0.0), (26.0, 20.0, 0.0), there=(True, False)) < 0.05
+
+
+def test_a_figure_that_is_seen_no_more_is_obscured(monkeypatch):
+    model = codec(1)
+    found = torch.tensor([[True], [False]])
+
+    def find(images, count):
+        return poses((30.0, 30.0, 0.0)), found if len(images) == 2 else found[1:]
+
+    monkeypatch.setattr(model.finder, "find", find)
+    assert model.obscured(torch.zeros(1, 2, 3, SIZE, SIZE)).item() == 1.0
+
+
 def test_figures_darken_the_ground_beside_them():
     model, still = codec(1), torch.ones(1, 3, SIZE, SIZE)
     for factor in model.shade:

@@ -41,6 +41,10 @@ class Codec(nn.Module, ABC):
     def decode(self, latents: Tensor, kept: Kept) -> Tensor:
         """Decodes latents (B, C, h, w) to images (B, 3, H, W), nominally in [-1, 1]."""
 
+    def obscured(self, images: Tensor) -> Tensor:
+        """How much a dream would miss of what a history (B, k, 3, H, W) hides: (B,), 0 to 1."""
+        return images.new_zeros(len(images))
+
 
 class ImageCodec(Codec):
     """A codec that encodes every image by itself and keeps nothing."""

@@ -89,12 +89,13 @@ class Sprites(Codec):
         self.finder = Finder(config.finder)
         self.figures = Figures(config.figures)
         across, half = config.shade, config.shade // 2
-        self.shade = nn.Sequential(  # few channels of few weights: fast where one of many is slow
+        factors = (  # few channels of few weights: fast where one of many is slow
             nn.Conv2d(1, _SHADES, (across, 1), padding=(half, 0), bias=False),
             nn.Conv2d(_SHADES, 1, (1, across), padding=(0, half), bias=False),
         )
-        for factor in self.shade:
+        for factor in factors:
             nn.init.uniform_(factor.weight, 0, 0.04)
+        self.shade = nn.Sequential(*factors)
         last = convolution(config.cover, 4)
         with torch.no_grad():  # begin by covering little
             last.weight.mul_(0.1)
@@ -130,6 +131,28 @@ class Sprites(Codec):
         """See `Codec.decode`."""
         layer = self.figures.draw(self.figure_of(latents, kept), self.image_size)
         return self.compose(layer, kept["still"], kept["cover"], latents[:, :1])
+
+    def obscured(self, images: Tensor) -> Tensor:
+        """The share of the most hidden figure that others, the cover and the picture's edge hide.
+
+        1 where an older image shows more figures than the newest.
+        """
+        latents, kept = self.begin(images)
+        figure = self.figure_of(latents[:, -1], kept)
+        body = self.figures.body.sigmoid()
+        whole = dataclasses.replace(figure, coat=body.expand_as(figure.coat), worn=figure.code)
+        bodies = self.figures.draw(whole, self.image_size)[:, 3:]
+        margin = max(self.config.figures.size)
+        poses = Poses(centre=figure.poses.centre + margin, facing=figure.poses.facing)
+        open_, crowd = (
+            self.figures.seen(F.pad(layer, (margin,) * 4), poses)[:, :, 0]
+            for layer in (1 - kept["cover"], bodies)
+        )
+        shown = open_ * (1 - (crowd - body).clamp(0, 1)) * body
+        hidden = (1 - shown.sum((2, 3)) / body.sum()) * figure.alive
+        found = self.finder.find(images.flatten(0, 1), self.config.count)[1].sum(1)
+        fewer = figure.alive.sum(1) < found.unflatten(0, images.shape[:2]).amax(1)
+        return torch.maximum(hidden.amax(1).clamp(0, 1), fewer.float())
 
     def cover(self, still: Tensor) -> Tensor:
         """How much of a figure below it each place of still pictures (B, 3, H, W) would hide.
