@@ -28,12 +28,14 @@ from learned_envs.models.dynamics.diffusion_dynamics import (
     DiffusionDynamics,
     DiffusionDynamicsConfig,
 )
+from learned_envs.models.place_reward import PlaceReward
 from learned_envs.models.world_model import WorldModel, WorldModelConfig
 from learned_envs.packing import HELD_OUT_ROWS, HELD_OUT_SEED, Origin, pack
 from learned_envs.recording.live import LiveWindows
 from learned_envs.training.codec import latent_spread, train_codec
 from learned_envs.training.journal import Journal
 from learned_envs.training.motion import MotionRecipe, motion_trainer
+from learned_envs.training.places import places_trainer
 from learned_envs.training.recipe import AnyRecipe, Recipe
 from learned_envs.training.ripples import ripples_trainer
 from learned_envs.training.sprites import train_sprites
@@ -200,6 +202,14 @@ def train(
         if not ripples.run(clock.left()):
             return stopped
         model.load_state_dict(ripples.average.state_dict())
+        if isinstance(model.heads, PlaceReward):
+            places = places_trainer(
+                model, recipe.places, windows, folder / "places", device=device,
+                log=Journal(folder / "places" / "log").log,
+            )  # fmt: skip
+            if not places.run(clock.left()):
+                return stopped
+            model.load_state_dict(places.average.state_dict())
     journal = Journal(folder / "log", held_out(0))
     shown = {"device": device, "log": journal.log, "round_end": journal.round_end}
     if isinstance(recipe, MotionRecipe):

@@ -41,7 +41,7 @@ def test_a_fish_that_does_not_move_on_has_no_head():
 
 def test_scenes_show_two_moments_of_one_pond():
     random = np.random.default_rng(0)
-    drawn = scenes(windows(3), FISH, apart=4, share=0.2, random=random)
+    drawn = scenes(windows(3), FISH, apart=4, own=0.0, share=0.2, random=random)
     for scene, _ in zip(drawn, range(20), strict=False):
         fish = moving(scene.now, scene.ground) | moving(scene.other, scene.ground)
         assert 0 < fish.mean() < 0.35
@@ -52,20 +52,24 @@ def test_a_frame_in_which_everything_moves_is_left_out():
     window = next(windows(3, rows=1))
     window.observation[0, 10:] = 255 - window.observation[0, 10:]
     still = 255 - ground_of(window.observation[0, 10:])
-    drawn = scenes(iter([window]), FISH, apart=4, share=1.0, random=np.random.default_rng(0))
+    drawn = scenes(
+        iter([window]), FISH, apart=4, own=0.0, share=1.0, random=np.random.default_rng(0)
+    )
     shown = list(drawn)
     assert shown
     assert all(np.abs(scene.now.astype(int) - (255 - still)).mean() < 30 for scene in shown)
 
 
 def test_windows_too_short_for_a_ground_are_refused():
-    short = scenes(windows(0, steps=20), FISH, apart=4, share=1.0, random=np.random.default_rng(0))
+    short = scenes(
+        windows(0, steps=20), FISH, apart=4, own=0.0, share=1.0, random=np.random.default_rng(0)
+    )
     with pytest.raises(ValueError, match="20 steps hold no take of 40 frames"):
         next(short)
 
 
 def test_a_crowded_scene_has_one_fish_more_where_it_says():
-    drawn = scenes(windows(5), FISH, apart=4, share=0.5, random=np.random.default_rng(1))
+    drawn = scenes(windows(5), FISH, apart=4, own=0.0, share=0.5, random=np.random.default_rng(1))
     scene = next(s for s in drawn if len(s.labels.centre) == 2)
     random = np.random.default_rng(2)
     more = next(s for s in (crowded(scene, scene, random) for _ in range(50)) if s is not scene)

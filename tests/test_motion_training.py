@@ -51,7 +51,7 @@ def test_what_figures_do_becomes_likelier_and_their_own_way_stays_near_it():
     dynamics, tracks, seen = model().dynamics, circling(), []
     dynamics.motion.usual.copy_(torch.tensor([1.5, 0.1, 0.15, 0.07, 0.07]))
     optimiser = torch.optim.Adam(dynamics.motion.parameters(), 1e-2)
-    for _ in range(60):
+    for _ in range(120):
         optimiser.zero_grad()
         total, parts = motion_loss(dynamics, tracks, RECIPE)
         total.backward()

@@ -71,9 +71,8 @@ def window(frames: np.ndarray, first: list[int]) -> Window:
 def test_a_windows_takes_end_where_others_begin_and_short_ones_are_left_out():
     frames = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
     takes = list(takes_of(window(frames, [3, 8]), 3))
-    assert [(t.ravel().tolist(), len(a), fresh) for t, a, fresh in takes] == [
-        ([0, 1, 2], 2, False), ([3, 4, 5, 6, 7], 4, True),
-    ]  # fmt: skip
+    told = [(t.frames.ravel().tolist(), len(t.action), len(t.reward), t.fresh) for t in takes]
+    assert told == [([0, 1, 2], 2, 2, False), ([3, 4, 5, 6, 7], 4, 4, True)]
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def _compared(
     least, most = (doubt.float().mean(1)[sure] for doubt in doubts)
     _between("the doubt", got["doubt"][sure], least, most, 1e-4)
     if model.heads is not None:  # on the latent that the graph made, so that all rows count
-        reward, termination = model.heads(previous, latent)
+        reward, termination = model.heads(previous, latent, model.kept(following))
         _agree("the reward", got["reward"], reward, tolerance)
         _agree("the probability of termination", got["termination"], termination, tolerance)
     return following

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from learned_envs.models.codecs.codec import Kept
 from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.blocks import convolution
 
@@ -48,7 +49,7 @@ class Heads(nn.Module):
         self.termination = nn.Linear(2 * config.width, 1)
         self.rewards = nn.Buffer(torch.tensor(config.rewards), persistent=False)
 
-    def forward(self, previous: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, previous: Tensor, latent: Tensor, kept: Kept) -> tuple[Tensor, Tensor]:
         """Maps latents (B, C, h, w) to reward and termination probability, both (B,)."""
         reward, termination = self._logits(previous, latent)
         if self.config.rewards:

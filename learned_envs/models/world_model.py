@@ -25,6 +25,7 @@ from learned_envs.models.dynamics.pointer_editor import PointerEditorConfig
 from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
 from learned_envs.models.dynamics.sprite_dynamics import SpriteDynamicsConfig
 from learned_envs.models.heads import HeadsConfig
+from learned_envs.models.place_reward import PlaceRewardConfig
 
 DOUBT_LEVELS = 1000
 _KEPT = "kept_"
@@ -55,7 +56,7 @@ class WorldModelConfig:
     actions: ActionEncoding
     codec: CodecConfig
     dynamics: DynamicsConfig
-    heads: HeadsConfig | None = None
+    heads: HeadsConfig | PlaceRewardConfig | None = None
 
     def build(self) -> "WorldModel":
         """Builds the model with random weights."""
@@ -180,7 +181,7 @@ class WorldModel(nn.Module):
         previous, latent = state["latents"][:, -1], following["latents"][:, -1]
         reward = termination = None
         if self.heads is not None:
-            reward, termination = self.heads(previous, latent)
+            reward, termination = self.heads(previous, latent, self.kept(following))
         doubt = (prediction.surprise[:, None] > self.surprises).float().mean(1)
         return dataclasses.replace(
             prediction, latent=latent, reward=reward, termination=termination, doubt=doubt
@@ -188,8 +189,11 @@ class WorldModel(nn.Module):
 
     def decode(self, state: State) -> Tensor:
         """Decodes the newest latent to images (B, 3, H, W), nominally in [-1, 1]."""
-        kept = {name.removeprefix(_KEPT): state[name] for name in self.kept_spec}
-        return self.codec.decode(state["latents"][:, -1], kept)
+        return self.codec.decode(state["latents"][:, -1], self.kept(state))
+
+    def kept(self, state: State) -> Kept:
+        """What the codec keeps in a state, under its own names."""
+        return {name.removeprefix(_KEPT): state[name] for name in self.kept_spec}
 
     @torch.no_grad()
     def render(self, state: State) -> Tensor:

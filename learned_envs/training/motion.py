@@ -22,6 +22,7 @@ from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.figure_motion import FigureMotion, Shoal
 from learned_envs.models.dynamics.sprite_dynamics import SpriteDynamics
 from learned_envs.models.world_model import WorldModel
+from learned_envs.training.places import PlacesRecipe
 from learned_envs.training.ripples import RipplesRecipe
 from learned_envs.training.rounds import Log, Rounds, Schedule, check_positive
 from learned_envs.training.sprites import SpritesRecipe
@@ -53,6 +54,7 @@ class MotionRecipe(Schedule):
         windows: Windows of which tracks are kept, one more with every round.
         codec: How the codec is trained before.
         ripples: How the surface is.
+        places: How the reward is, where it is one by place.
     """
 
     batch: int = 6
@@ -69,6 +71,7 @@ class MotionRecipe(Schedule):
     windows: int = 12
     codec: SpritesRecipe = SpritesRecipe()
     ripples: RipplesRecipe = RipplesRecipe()
+    places: PlacesRecipe = PlacesRecipe()
 
     def __post_init__(self):
         Schedule.__post_init__(self)

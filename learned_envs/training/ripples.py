@@ -148,13 +148,12 @@ def _takes(model: WorldModel, span: int, windows: Iterator[Window]) -> Iterator[
     codec, dynamics = model.codec, model.dynamics
     assert isinstance(codec, Sprites) and isinstance(dynamics, SpriteDynamics)
     for window in windows:
-        for take, action, fresh in takes_of(window, max(SHORTEST, span + 1)):
-            touch = dynamics.touch(model.actions.encode(torch.from_numpy(action)))
+        for take in takes_of(window, max(SHORTEST, span + 1)):
+            touch = dynamics.touch(model.actions.encode(torch.from_numpy(take.action)))
             first = int((touch[:, 2] > 0).to(torch.uint8).argmax())
-            if fresh and touch[first, 2] > 0 and first + span < len(take):
-                still = ground_of(take)
-                part = slice(first, first + span)
-                yield _rippled(codec, take[first : first + span + 1], touch[part], still)
+            if take.fresh and touch[first, 2] > 0 and first + span < len(take.frames):
+                seen, part = slice(first, first + span + 1), slice(first, first + span)
+                yield _rippled(codec, take.frames[seen], touch[part], ground_of(take.frames))
 
 
 @torch.no_grad()

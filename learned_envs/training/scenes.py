@@ -35,6 +35,7 @@ def scenes(
     windows: Iterator[Window],
     size: tuple[int, int],
     apart: int,
+    own: float,
     share: float,
     random: np.random.Generator,
 ) -> Iterator[Scene]:
@@ -44,6 +45,7 @@ def scenes(
         windows: Of at least 40 steps.
         size: Pixels across and along in which a figure fits.
         apart: Most frames between the two moments.
+        own: Share of the scenes whose two moments are one.
         share: Of the frames of each window that are used before the next is asked for.
         random: Draws them.
 
@@ -51,7 +53,7 @@ def scenes(
         ValueError: If the windows are too short to tell the ground from what moves.
     """
     for window in windows:
-        takes = [take for take, _, _ in takes_of(window, SHORTEST)]
+        takes = [take.frames for take in takes_of(window, SHORTEST)]
         if not takes:
             raise ValueError(
                 f"windows of {window.valid.shape[1]} steps hold no take of {SHORTEST} frames: "
@@ -65,8 +67,9 @@ def scenes(
             if moving(take[t], ground).mean() > _RESTLESS:
                 continue
             low, high = max(0, t - apart), min(len(take), t + apart + 1)
+            other = t if random.random() < own else random.integers(low, high)
             yield Scene(
-                now=take[t], other=take[random.integers(low, high)], ground=ground,
+                now=take[t], other=take[other], ground=ground,
                 labels=label(take[t], take[t + _LATER], ground, size),
             )  # fmt: skip
 

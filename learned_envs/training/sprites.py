@@ -36,6 +36,8 @@ class SpritesRecipe(Schedule):
         finding: First share of the steps, in which the finder learns; the rest learns after it.
         crowded: Share of the scenes that get a figure of another scene, twice at most.
         apart: Most frames between the moment that is drawn and the one whose coats it is drawn in.
+        own: Share of the scenes that are drawn in the coats of the same moment, which tells best
+            where a coat ends.
         share: Of a window's frames that are used.
         cover_weight: What it costs to cover, so that what hides nothing is left open.
         stillness: Weight of places where nothing is to be seen but the ground.
@@ -45,6 +47,7 @@ class SpritesRecipe(Schedule):
     finding: float = 0.4
     crowded: float = 0.6
     apart: int = 6
+    own: float = 0.25
     share: float = 0.5
     cover_weight: float = 0.01
     stillness: float = 2.0
@@ -93,7 +96,7 @@ def train_sprites(
     def losses(number: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
         step, random = number * recipe.round_steps, np.random.default_rng((recipe.seed, number))
         size = codec.config.figures.size
-        drawn = scenes(windows(number), size, recipe.apart, recipe.share, random)
+        drawn = scenes(windows(number), size, recipe.apart, recipe.own, recipe.share, random)
         while batch := list(islice(drawn, recipe.batch)):
             if step < finding:
                 varied = [_varied(scene, batch, recipe.crowded, random) for scene in batch]

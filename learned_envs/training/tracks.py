@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -56,30 +57,48 @@ def joined(tracks: list[Tracks]) -> Tracks:
     return Tracks(**{name: torch.cat([one[name] for one in all_of]) for name in all_of[0]})
 
 
-def takes_of(window: Window, shortest: int) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
-    """Takes of a window of at least so many frames: frames, actions, and if it is begun with."""
+class Take(NamedTuple):
+    """T steps of play in a row.
+
+    Attributes:
+        frames: (T + 1, H, W, 3) uint8.
+        action: (T, A) raw.
+        reward: (T,).
+        fresh: Whether it is the beginning of an episode.
+    """
+
+    frames: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    fresh: bool
+
+
+def takes_of(window: Window, shortest: int) -> Iterator[Take]:
+    """Takes of a window of at least so many frames."""
     for row in range(len(window.first)):
         begins = np.flatnonzero(window.first[row]).tolist()
         edges = sorted({0, *begins, window.first.shape[1]})
         for a, b in zip(edges, edges[1:], strict=False):
             if b - a >= shortest:
-                fresh = bool(window.first[row, a])
-                yield window.observation[row, a:b], window.action[row, a : b - 1], fresh
+                yield Take(
+                    frames=window.observation[row, a:b], action=window.action[row, a : b - 1],
+                    reward=window.reward[row, a : b - 1], fresh=bool(window.first[row, a]),
+                )  # fmt: skip
 
 
 def read_tracks(codec: Sprites, window: Window) -> Tracks | None:
     """Reads all takes of a window that last from its one end to the other; None if none does."""
     frames = window.first.shape[1]
-    read = [_read(codec, take, action) for take, action, _ in takes_of(window, frames)]
+    read = [_read(codec, take) for take in takes_of(window, frames)]
     return joined(read) if read else None
 
 
 @torch.no_grad()
-def _read(codec: Sprites, take: np.ndarray, action: np.ndarray) -> Tracks:
+def _read(codec: Sprites, take: Take) -> Tracks:
     device = next(codec.parameters()).device
     images = [
-        to_images(torch.from_numpy(take[start : start + _AT_ONCE]).to(device))
-        for start in range(0, len(take), _AT_ONCE)
+        to_images(torch.from_numpy(take.frames[start : start + _AT_ONCE]).to(device))
+        for start in range(0, len(take.frames), _AT_ONCE)
     ]
     finds = [codec.finder.find(part, codec.config.count) for part in images]
     centre = torch.cat([poses.centre for poses, _ in finds]).cpu().numpy()
@@ -92,7 +111,7 @@ def _read(codec: Sprites, take: np.ndarray, action: np.ndarray) -> Tracks:
         centre=torch.from_numpy(centre).to(device), facing=torch.from_numpy(facing).to(device)
     )
     read = []
-    for start, part in zip(range(0, len(take), _AT_ONCE), images, strict=True):
+    for start, part in zip(range(0, len(take.frames), _AT_ONCE), images, strict=True):
         now = slice(start, start + _AT_ONCE)
         code, poses = codec.figures.read(
             part, Poses(centre=rough.centre[now], facing=rough.facing[now])
@@ -104,7 +123,7 @@ def _read(codec: Sprites, take: np.ndarray, action: np.ndarray) -> Tracks:
     centres, facings = _smoothed(smooth[..., :4], seen).tensor_split([2], dim=-1)
     return Tracks(
         centre=centres[None], facing=F.normalize(facings, dim=-1)[None], code=codes[None],
-        there=seen[None], action=torch.from_numpy(action)[None],
+        there=seen[None], action=torch.from_numpy(take.action)[None],
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from learned_envs.data.window import Window
+from learned_envs.models.heads import Heads
 from learned_envs.models.world_model import WorldModel
 from learned_envs.training.closed_loop import LoopStep, closed_loop
 from learned_envs.training.recipe import Recipe
@@ -61,7 +62,7 @@ def dynamics_trainer(
 
 def _loss(model: WorldModel, item: LoopStep, head_noise: float) -> tuple[Tensor, dict[str, Tensor]]:
     total, figures = item.loss.total, {**item.loss.parts, "age": torch.tensor(item.age)}
-    if model.heads is not None:
+    if isinstance(model.heads, Heads):
         before, after = _noisy(item.previous, head_noise), _noisy(item.target, head_noise)
         losses = model.heads.loss(before, after, item.reward, item.terminated)
         total = total + sum(losses.values())

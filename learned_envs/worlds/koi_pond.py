@@ -199,6 +199,7 @@ def small() -> WorldModelConfig:
     from learned_envs.models.actions import PointActions
     from learned_envs.models.codecs.sprites import SpritesConfig
     from learned_envs.models.dynamics.sprite_dynamics import SpriteDynamicsConfig
+    from learned_envs.models.place_reward import PlaceRewardConfig
     from learned_envs.models.world_model import WorldModelConfig
 
     return WorldModelConfig(
@@ -206,6 +207,7 @@ def small() -> WorldModelConfig:
         actions=PointActions(threshold=TAP_THRESHOLD),
         codec=SpritesConfig(),
         dynamics=SpriteDynamicsConfig(),
+        heads=PlaceRewardConfig(),
     )
 
 
