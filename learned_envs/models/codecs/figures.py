@@ -155,13 +155,12 @@ class Figures(nn.Module):
         corner = (figure.poses.centre.detach() - box / 2).round()
         pixel = torch.arange(box, device=corner.device)
         x, y = corner[..., :1] + pixel, corner[..., 1:] + pixel  # (B, N, box)
-        points = torch.stack(torch.broadcast_tensors(x[:, :, None], y[..., None]), -1)
-        poses = Poses(
-            centre=figure.poses.centre[:, :, None, None],
-            facing=figure.poses.facing[:, :, None, None],
-        )
-        half = corner.new_tensor([self.config.size[1] / 2, self.config.size[0] / 2])
-        grid = (poses.seen(points) / half).flatten(0, 1)
+        right, down = x - figure.poses.centre[..., :1], y - figure.poses.centre[..., 1:]
+        right, down = right[:, :, None], down[..., None]
+        fx, fy = figure.poses.facing[:, :, None, None].unbind(-1)
+        ahead, aside = right * fx + down * fy, down * fx - right * fy  # as `Poses.seen` has them
+        across, along = self.config.size
+        grid = torch.stack([ahead / (along / 2), aside / (across / 2)], -1).flatten(0, 1)
         bent = F.grid_sample(bend, grid, align_corners=False, padding_mode="border")
         coat = figure.coat.flatten(0, 1)
         drawn = F.grid_sample(coat, grid + bent.movedim(1, -1), align_corners=False)

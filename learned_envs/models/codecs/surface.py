@@ -35,17 +35,18 @@ class Surface(nn.Module):
         slope = F.conv2d(F.pad(height, (1, 1, 1, 1), mode="replicate"), self.slope)
         slope = slope / (1 + F.softplus(self.softness) * slope.abs())
         tint = self.tint(slope) - self.tint(torch.zeros_like(slope[:, :, :1, :1]))
-        looks = torch.cat([self.bend * slope, tint], 1)
+        looks = torch.cat([self.bend * self._on_grid(slope, size), tint], 1)
         looks = F.interpolate(looks, size, mode="bilinear", align_corners=False)
         shift, tint = looks.tensor_split([2], 1)
-        extent = shift.new_tensor([size[1], size[0]])
-        pixel = torch.stack(
-            torch.meshgrid(
-                *(torch.arange(float(side), device=shift.device) for side in reversed(size)),
-                indexing="xy",
-            ),
-            -1,
+        rows, columns = (
+            (2 * torch.arange(side, device=shift.device) + 1) / side - 1 for side in size
         )
-        grid = (2 * (pixel + shift.movedim(1, -1)) + 1) / extent - 1
+        straight = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))
+        grid = (straight + shift).movedim(1, -1)
         bent = F.grid_sample(picture, grid, align_corners=False, padding_mode="border")
         return bent + tint
+
+    @staticmethod
+    def _on_grid(pixels: Tensor, size: torch.Size) -> Tensor:
+        """Distances (B, 2, h, w) to the right and down, in pixels, as `grid_sample` has them."""
+        return pixels * (2 / pixels.new_tensor([size[1], size[0]]))[:, None, None]
