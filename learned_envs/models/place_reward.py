@@ -45,10 +45,13 @@ class PlaceReward(nn.Module):
         super().__init__()
         _, height, width = latent_shape
         self.config, self.table = config, FigureTable(config.count, config.code, (height, width))
+        last = convolution(config.width, 1)
+        with torch.no_grad():  # begin by paying for little
+            assert last.bias is not None
+            last.bias.fill_(-2.0)
         self.layers = nn.Sequential(
             nn.PixelUnshuffle(_CELL), nn.Conv2d(3 * _CELL**2, config.width, 1), nn.ReLU(),
-            *(layer for far in config.dilations for layer in _looking(config.width, far)),
-            convolution(config.width, 1),
+            *(layer for far in config.dilations for layer in _looking(config.width, far)), last,
         )  # fmt: skip
 
     def forward(self, previous: Tensor, latent: Tensor, kept: Kept) -> tuple[Tensor, Tensor]:
@@ -63,12 +66,12 @@ class PlaceReward(nn.Module):
 
         Args:
             still: (B, 3, H, W) in [-1, 1].
-            centre: (B, N, 2), where figures were, x and y in pixels.
-            there: (B, N) bool, who was there.
-            reward: (B,), what they earned.
+            centre: (B, M, N, 2), where figures were in M moments, x and y in pixels.
+            there: (B, M, N) bool, who was there.
+            reward: (B, M), what they earned.
         """
-        share = _share(self.at(self.paying(still), centre).sigmoid(), there)
-        return ((share - reward) * there.sum(1)).square().mean()
+        odds = self.at(self.paying(still), centre.flatten(1, 2)).unflatten(1, centre.shape[1:3])
+        return ((_share(odds.sigmoid(), there) - reward) * there.sum(-1)).square().mean()
 
     def paying(self, still: Tensor) -> Tensor:
         """Log-odds (B, 1, H / 8, W / 8) that a figure at a place of stills (B, 3, H, W) pays."""
@@ -83,7 +86,7 @@ class PlaceReward(nn.Module):
 
 
 def _share(paid: Tensor, alive: Tensor) -> Tensor:
-    return (paid * alive).sum(1) / alive.sum(1).clamp(min=1)
+    return (paid * alive).sum(-1) / alive.sum(-1).clamp(min=1)
 
 
 def _looking(width: int, far: int) -> list[nn.Module]:

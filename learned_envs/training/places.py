@@ -25,20 +25,20 @@ class PlacesRecipe(Schedule):
     """How it is learned which places pay.
 
     Attributes:
-        batch: Moments of an optimiser step.
-        windows: Windows of a round, among whose moments its steps choose.
-        moments: Of each of their takes.
+        batch: Takes of an optimiser step.
+        windows: Windows of a round, among whose takes its steps choose.
+        moments: Of each take.
     """
 
-    steps: int = 1_000
+    steps: int = 900
     round_steps: int = 100
     learning_rate: float = 3e-3
     warmup: int = 30
     decay: float = 0.5
     average: float = 0.98
-    batch: int = 16
+    batch: int = 8
     windows: int = 4
-    moments: int = 12
+    moments: int = 20
 
     def __post_init__(self):
         Schedule.__post_init__(self)
@@ -46,13 +46,13 @@ class PlacesRecipe(Schedule):
 
 
 class Moments(NamedTuple):
-    """Moments of B takes.
+    """M moments of each of B takes.
 
     Attributes:
         still: (B, 3, H, W) in [-1, 1], the picture without figures.
-        centre: (B, N, 2), where figures were found, x and y in pixels.
-        there: (B, N) bool, who was.
-        reward: (B,), of the step to there.
+        centre: (B, M, N, 2), where figures were found, x and y in pixels.
+        there: (B, M, N) bool, who was.
+        reward: (B, M), of the step to there.
     """
 
     still: Tensor
@@ -88,10 +88,9 @@ def places_trainer(
     def losses(number: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
         random = np.random.default_rng((recipe.seed, number))
         seen = [
-            moment
+            _moments(codec, take, recipe.moments, random)
             for window in islice(windows(number), recipe.windows)
             for take in takes_of(window, SHORTEST)
-            for moment in _moments(codec, take, recipe.moments, random)
         ]
         while True:
             chosen = [seen[i] for i in random.integers(len(seen), size=recipe.batch)]
@@ -111,21 +110,17 @@ def turned(moments: Moments, random: np.random.Generator) -> Moments:
             mirrored = torch.arange(2, device=centre.device) == axis
             still, centre = still.flip(3 - axis), torch.where(mirrored, extent - centre, centre)
     if still.shape[2] == still.shape[3] and random.random() < 0.5:
-        still, centre = still.transpose(2, 3), centre.flip(2)
+        still, centre = still.transpose(2, 3), centre.flip(-1)
     return moments._replace(still=still, centre=centre)
 
 
 @torch.no_grad()
-def _moments(
-    codec: Sprites, take: Take, count: int, random: np.random.Generator
-) -> Iterator[Moments]:
+def _moments(codec: Sprites, take: Take, count: int, random: np.random.Generator) -> Moments:
     device = next(codec.parameters()).device
-    still = to_images(torch.from_numpy(ground_of(take.frames))[None].to(device))
+    still = to_images(torch.from_numpy(ground_of(take.frames)).to(device))
     steps = random.integers(len(take.reward), size=count)
     poses, there = codec.finder.find(
         to_images(torch.from_numpy(take.frames[steps + 1]).to(device)), codec.config.count
     )
     reward = torch.from_numpy(take.reward[steps]).float().to(device)
-    for i in range(count):
-        one = slice(i, i + 1)
-        yield Moments(still=still, centre=poses.centre[one], there=there[one], reward=reward[one])
+    return Moments(still[None], poses.centre[None], there[None], reward[None])
