@@ -31,7 +31,7 @@ from learned_envs.training.tracks import Tracks, joined, read_tracks
 _SHIFTED, _TURNED = 0.5, 0.04  # pixels and radians by which true poses are disturbed
 _ALIKE = 0.6  # cosine of the angle between two directions
 _HURRIED = 0.1  # usual moves by which true moves are
-_STRANGEST = 5.0  # usual moves: what is farther from usual was read wrongly
+_STRANGEST = 12.0, 5.0  # usual moves and changes of shape: what is more was read wrongly
 
 
 @configuration
@@ -51,6 +51,7 @@ class MotionRecipe(Schedule):
         astray: Pixels from the truth from which on it is put back; it is, too, where it faces
             another way.
         homing: Share of the way back to the truth in what it should do.
+        touched: Share of the stretches that are chosen because something is touched in them early.
         windows: Windows of which tracks are kept, one more with every round.
         codec: How the codec is trained before.
         ripples: How the surface is.
@@ -68,6 +69,7 @@ class MotionRecipe(Schedule):
     own_shape: float = 0.6
     astray: float = 24.0
     homing: float = 0.12
+    touched: float = 0.5
     windows: int = 12
     codec: SpritesRecipe = SpritesRecipe()
     ripples: RipplesRecipe = RipplesRecipe()
@@ -117,12 +119,13 @@ def motion_trainer(
         pool = joined(
             [_tracks(codec, windows, folder, i) for i in range(min(number + 1, recipe.windows))]
         )
+        touches = dynamics.touch(pool.action.flatten(0, 1))[:, 2].unflatten(
+            0, pool.action.shape[:2]
+        )
         random = np.random.default_rng((recipe.seed, number))
         while True:
-            row = random.integers(len(pool.centre), size=recipe.ponds)
-            start = random.integers(pool.action.shape[1] - recipe.span + 1, size=recipe.ponds)
-            part = pool.part(torch.from_numpy(row), torch.from_numpy(start), recipe.span)
-            yield motion_loss(dynamics, part, recipe)
+            row, start = stretches((touches > 0).numpy(), recipe, random)
+            yield motion_loss(dynamics, pool.part(row, start, recipe.span), recipe)
 
     return Rounds(model, recipe, losses, folder, device=device, log=log, round_end=round_end)
 
@@ -140,6 +143,8 @@ def motion_loss(
     motion, steps, strangest = dynamics.motion, tracks.action.shape[1], dynamics.config.strangest
     moved = _moves(tracks)
     now = _true(tracks, moved, 1)
+    most = torch.full_like(motion.usual, _STRANGEST[1])
+    most[:3] = _STRANGEST[0]
     memory = torch.zeros(*tracks.there[:, 0].shape, motion.cell.hidden_size, device=device)
     total, off, counted = torch.zeros((), device=device), torch.zeros(2, device=device), 0.0
     for t in range(1, steps):
@@ -158,10 +163,8 @@ def motion_loss(
         after = _true(tracks, moved, t + 1)
         home = torch.cat([now.poses.moves(after.poses), after.code - now.code], -1)
         should = (1 - recipe.homing) * after.move + recipe.homing * home
-        should = (should / motion.usual).clamp(-_STRANGEST - 1, _STRANGEST + 1)
-        sure = (
-            both & tracks.there[:, t + 1] & ((after.move / motion.usual).abs() < _STRANGEST).all(-1)
-        )
+        should = (should / motion.usual).clamp(-most - 1, most + 1)
+        sure = both & tracks.there[:, t + 1] & ((after.move / motion.usual).abs() < most).all(-1)
         if t > recipe.settling:
             error = (((should - mean) / spread.exp()) ** 2 / 2 + spread).sum(-1)
             total = total + (error * sure).sum()
@@ -194,6 +197,26 @@ def _tracks(
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, save(read.tensors()))
     return read
+
+
+def stretches(
+    touched: np.ndarray, recipe: MotionRecipe, random: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Takes and first steps of a batch of stretches, drawn where takes (B, T) are `touched`.
+
+    In the first half of a stretch that was chosen for it something is touched, but not at once.
+    """
+    last = touched.shape[1] - recipe.span
+    row = random.integers(len(touched), size=recipe.ponds)
+    start = random.integers(last + 1, size=recipe.ponds)
+    where, when = np.nonzero(touched)
+    if len(where):
+        chosen = random.integers(len(where), size=recipe.ponds)
+        before = random.integers(recipe.settling + 1, max(recipe.span // 2, recipe.settling + 2))
+        for_touch = random.random(recipe.ponds) < recipe.touched
+        row = np.where(for_touch, where[chosen], row)
+        start = np.where(for_touch, np.clip(when[chosen] - before, 0, last), start)
+    return torch.from_numpy(row), torch.from_numpy(start)
 
 
 def _moves(tracks: Tracks) -> Tensor:

@@ -26,7 +26,7 @@ REACH = 14.0
 """Pixels that a figure may move from one frame to the next."""
 
 _SHADES = 4  # rank of the kernel by which figures darken the ground
-_BESIDE = 5  # pixels around a figure that are not taken for ground
+_BESIDE = 8  # pixels around a figure that are not taken for ground
 
 
 @configuration

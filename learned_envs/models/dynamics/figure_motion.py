@@ -15,7 +15,7 @@ from learned_envs.models.codecs.poses import Poses
 
 _NEAR, _FAR = 0.3, 0.8  # bodies, over which the nearness of things falls off
 _REACH = 2.0  # bodies as far as which others are seen
-_FASTEST = 6.0  # usual moves that are expected at most
+_FASTEST = 10.0  # usual moves that are expected at most
 _SURE, _UNSURE = -4.0, 1.0  # the least and greatest logarithms of a standard deviation
 _RELATION, _EDGES, _TOUCH = 9, 8, 6
 
