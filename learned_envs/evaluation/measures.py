@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from learned_envs.evaluation import make_referee
 from learned_envs.evaluation.judging import LawPair, judge
+from learned_envs.evaluation.koi_pond.likeness import codec_likeness, codec_table
 from learned_envs.evaluation.koi_pond.report import (
     PondPair,
     measure_ponds,
@@ -103,8 +104,16 @@ def _laws(subject: Subject) -> Measured:
 
 
 def _ponds(subject: Subject) -> Measured:
-    """Errors, and how fish, water and bed fare in free rollouts."""
-    return _in_rollouts(subject, "pond", measure_ponds, PondPair.to_json, pond_standing, pond_table)
+    """Errors, how fish, water and bed fare in free rollouts, and what the codec makes of them."""
+    measured = _in_rollouts(
+        subject, "pond", measure_ponds, PondPair.to_json, pond_standing, pond_table
+    )
+    likeness = codec_likeness(subject.model, subject.seed)
+    return replace(
+        measured,
+        figures=measured.figures | {"codec": likeness.to_json()},
+        tables=[*measured.tables, codec_table(subject.world, likeness, subject.command)],
+    )
 
 
 def _in_rollouts(
