@@ -9,6 +9,7 @@ from tiny_dream import save_tiny, tiny_config, tiny_model
 from learned_envs import worlds
 from learned_envs.evaluation import evaluate as evaluation
 from learned_envs.evaluation import measures
+from learned_envs.evaluation.koi_pond.likeness import Likeness
 from learned_envs.evaluation.metrics import FrameError, HorizonErrors
 from learned_envs.models.actions import PointActions
 
@@ -17,6 +18,7 @@ WHAT = (
     "appearances", "contact", "pads", "ripples", "water without taps", "fish without taps",
     "flight within 1 s", "tap against no tap",
 )  # fmt: skip
+LIKENESS = Likeness(fish=25.0, ssim=0.9, rewards=0.5, ponds=3)
 
 
 def no_errors(*_):
@@ -34,6 +36,7 @@ def measured(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "packaged", lambda _: weights)
         patch.setattr(measures, "measure_errors", no_errors)
+        patch.setattr(measures, "codec_likeness", lambda *_: LIKENESS)
         figures = evaluation.evaluate(
             worlds.get("koi_pond"), str(weights), rollouts=2, steps=18, out=folder / "figures.json",
             docs=folder / "docs", card=True, command="learned-envs evaluate koi_pond",
@@ -56,6 +59,7 @@ def test_the_page_and_the_model_card_show_them(measured):
     folder, _ = measured
     for page in (folder / "docs/results.md", folder / "weights/README.md"):
         assert "vanishings a fish-minute" in page.read_text()
+        assert "| 25.0 | 0.9000 | 50% | 3 |" in page.read_text()
     assert "KoiPond: standing" in (folder / "docs/results.md").read_text()
 
 

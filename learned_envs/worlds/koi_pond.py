@@ -212,18 +212,18 @@ def small() -> WorldModelConfig:
 
 
 def small_recipe() -> MotionRecipe:
-    """About three hours on one core: most of it for drawing fish in earlier coats."""
+    """About four hours on one core: half of it for drawing fish in coats of other moments."""
     from learned_envs.training.motion import MotionRecipe
     from learned_envs.training.ripples import RipplesRecipe
     from learned_envs.training.sprites import SpritesRecipe
 
     return MotionRecipe(
-        steps=6_000, round_steps=500, learning_rate=2e-3, warmup=50, decay=0.5, average=0.998,
+        steps=8_000, round_steps=500, learning_rate=2e-3, warmup=50, decay=0.5, average=0.998,
         codec=SpritesRecipe(
-            steps=3_600, round_steps=200, learning_rate=1.5e-3, warmup=50, decay=0.4,
-            average=0.995, finding=0.25,
+            steps=5_000, round_steps=200, learning_rate=1.5e-3, warmup=50, decay=0.4,
+            average=0.995, finding=0.18,
         ),
-        ripples=RipplesRecipe(),
+        ripples=RipplesRecipe(steps=700),
     )  # fmt: skip
 
 
