@@ -340,6 +340,14 @@ def test_a_world_without_packaged_weights_says_how_to_make_them(monkeypatch, tmp
         gym.make("Dream-Breakout-v0")
 
 
+@pytest.mark.parametrize("make", [gym.make, gym.make_vec])
+def test_what_only_the_real_env_can_do_is_refused_with_the_reason(make):
+    with pytest.raises(ValueError, match=r"`food` \(=True\) .* was never shown food"):
+        make("Dream-KoiPond-v0", food=True)
+    with pytest.raises(TypeError, match="`wind` \\(=3\\) is no argument of a dream"):
+        make("Dream-KoiPond-v0", wind=3)
+
+
 def test_a_hub_id_without_the_hubs_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
     with pytest.raises(gym.error.DependencyNotInstalled, match=r"learned-envs\[hub\]"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,23 @@ from learned_envs.dream.dream import Dream
 from learned_envs.dream.open_runtime import open_runtime
 from learned_envs.dream.runtime import Runtime
 from learned_envs.dream.weights import resolve
+
+
+def refuse(world: str | None, options: Mapping[str, Any]) -> None:
+    """Says why a dream takes none of these options.
+
+    Raises:
+        ValueError: If it is one that only the real env of `world` has.
+        TypeError: If it is any other.
+    """
+    reasons = worlds.get(world).undreamt if world else {}
+    for name, value in options.items():
+        if name in reasons:
+            raise ValueError(
+                f"`{name}` (={value!r}) was given, but the dream of {world!r} has no such option: "
+                f"{reasons[name]}. Leave it out, or make the Real id"
+            )
+        raise TypeError(f"`{name}` (={value!r}) is no argument of a dream")
 
 
 def open_dream(
@@ -117,7 +135,9 @@ class DreamEnv(gym.Env[np.ndarray, Any]):
         sampler_steps: int | None = None,
         render_mode: str | None = None,
         own_limit: bool = False,
+        **others: Any,
     ):
+        refuse(world, others)
         self._dream = Dream(open_dream(weights, world, runtime, device, sampler_steps), 1)
         spec = self._dream.spec
         self.metadata = {**self.metadata, "render_fps": spec.fps}

@@ -12,7 +12,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 
 from learned_envs.dream.dream import Dream
-from learned_envs.dream.dream_env import open_dream
+from learned_envs.dream.dream_env import open_dream, refuse
 from sims.batch import BatchEnv
 
 
@@ -57,7 +57,9 @@ class DreamVectorEnv(BatchEnv):
         render_mode: str | None = None,
         observations: Literal["numpy", "torch", "latent"] = "numpy",
         own_limit: bool = False,
+        **others: Any,
     ):
+        refuse(world, others)
         if observations not in ("numpy", "torch", "latent"):
             raise ValueError(
                 f"`observations` (={observations!r}) must be 'numpy', 'torch' or 'latent'"

@@ -321,6 +321,7 @@ WORLD = World(
     real="sims.koi_pond:KoiPondEnv",
     real_vector="sims.koi_pond:KoiPondVectorEnv",
     behaviours=WEIGHTS,
+    undreamt={"food": "its model knows one kind of tap, and was never shown food"},
     pointer=Pointer(action=tap, hint="Tap the water with the mouse: hold longer to tap harder"),
     make_behaviour=make_behaviour,
     reset_options=reset_options,

@@ -124,6 +124,7 @@ class World:
         behaviours: Scripted players by name, with their weights in recordings.
         ladder: Policies of different skill, near-equals among them, to be ranked in both worlds;
             the last acts at random. `make_behaviour` knows them.
+        undreamt: Options of the real env that its dream refuses, with the reason for each.
         keys: The action that a person sends while a key is held, by the key's name in pygame
             (`left`, `a`); of several keys the one pressed last counts, and the window's own keys
             give way to them. Empty where a person plays with a pointer.
@@ -152,6 +153,7 @@ class World:
     events: Callable[[Episode], dict[str, int]]
     ladder: tuple[str, ...] = ()
     real_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    undreamt: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, Any] = field(default_factory=dict)
     pointer: Pointer | None = None
     task: Task | None = None
