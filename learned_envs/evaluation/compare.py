@@ -74,7 +74,9 @@ def compare(
     )
     folder = resolve(weights, world.name)
     checkpoint = load_checkpoint(folder) if folder.is_dir() else None
-    errors = checkpoint and measure_errors(world, checkpoint.model, HELD_OUT_SEED, ERROR_ROWS)
+    errors = checkpoint and measure_errors(
+        world, checkpoint.model, HELD_OUT_SEED, _error_rows(world)
+    )
     return compare_envs(
         world, real, dream, steps=steps, behaviour=behaviour, seed=seed, out=out, scale=scale,
         errors=errors, card=checkpoint and checkpoint.card, command=command,
@@ -206,6 +208,12 @@ def _reel(title: str, play: Rollout) -> Reel:
         score=total - total[begun],
         doubt=np.concatenate([[np.nan], play.doubt[:, 0]]),
     )
+
+
+def _error_rows(world: World) -> int:
+    """Games that errors are measured on: fewer of frames larger than 128x128, at least one."""
+    height, width, _ = world.observation_space.shape
+    return max(1, min(ERROR_ROWS, ERROR_ROWS * 128**2 // (height * width)))
 
 
 def _without_nan(value: Any) -> Any:
