@@ -26,6 +26,7 @@ HELD_OUT_SEED = 900_000
 HELD_OUT_ROWS = 64
 STARTS, MOST_BYTES = 16, 10 * 2**20
 
+_SETTLING = 8  # steps after which dynamics remember
 _HIDDEN = 0.05  # what a start may hide from the codec
 _PATIENCE = 30  # seconds in which one is waited for that hides less
 _LOOK = 5  # steps between looks
@@ -128,21 +129,25 @@ def measure_surprises(
     """The surprise of one-step predictions on held-out real play, as sorted quantiles (1000,).
 
     Every eighth step of each window is predicted: neighbours are much alike, and the largest models
-    take a fifth of a second for each.
+    take a fifth of a second for each. Dynamics that remember predict the ninth step from there, for
+    at first they have nothing to remember.
     """
     context, seen = model.context, []
+    settling = _SETTLING if model.dynamics.state_spec else 0
     generators = [np.random.default_rng(row) for row in range(HELD_OUT_ROWS)]
     for window in islice(held_out, windows):
         frames, actions = torch.from_numpy(window.observation), torch.from_numpy(window.action)
-        for t in range(context - 1, window.valid.shape[1], 8):
-            begin = t - context + 1
-            rows = torch.from_numpy(window.valid[:, begin : t + 1].all(1))
+        for t in range(context - 1, window.valid.shape[1] - settling, 8):
+            begin, end = t - context + 1, t + settling + 1
+            rows = torch.from_numpy(window.valid[:, begin:end].all(1))
             if not rows.any():
                 continue
             state = model.start(frames[rows, begin : t + 1], actions[rows, begin:t])
-            draws = draw_noise(model.noise_spec, generators[: int(rows.sum())])
-            noise = {name: torch.from_numpy(value) for name, value in draws.items()}
-            seen.append(model.step(state, actions[rows, t], noise)[1].surprise)
+            for step in range(t, end):
+                draws = draw_noise(model.noise_spec, generators[: int(rows.sum())])
+                noise = {name: torch.from_numpy(value) for name, value in draws.items()}
+                state, prediction = model.step(state, actions[rows, step], noise)
+            seen.append(prediction.surprise)
     levels = (torch.arange(DOUBT_LEVELS) + 0.5) / DOUBT_LEVELS
     return torch.quantile(torch.cat(seen), levels)
 

@@ -153,6 +153,17 @@ def test_a_step_leaves_what_is_kept_and_rendering_needs_it():
     assert not torch.equal(model.render(swapped), drawn)
 
 
+@pytest.mark.parametrize(("length", "places"), [(8, (3, 6, 7)), (2, (0, 0, 1)), (1, (0, 0, 0))])
+def test_of_a_history_in_a_row_a_dream_looks_at_frames_of_its_ages(weights, length, places):
+    frames, actions = ponds(1, length)[0], taps(1, length)[0]
+    env = DreamEnv(weights)
+    env.reset(options={"frames": frames.numpy(), "actions": actions.numpy()})
+    led = [actions[place - 1] if place else torch.zeros(3) for place in places[1:]]
+    state = model_of().start(frames[list(places)][None], torch.stack(led)[None])
+    dreamed = env.get_state()["model"]
+    assert all(np.allclose(dreamed[name], value, atol=1e-3) for name, value in state.items())
+
+
 def test_a_configuration_with_sprites_comes_back_equal_from_json():
     assert from_json(json.loads(json.dumps(to_json(config())))) == config()
 
@@ -260,6 +271,29 @@ def test_faults_are_planted_in_what_is_latent_and_never_in_what_is_kept():
             assert torch.equal(state[f"kept_{name}"], torch.cat([kept[name] for kept in takes]))
     newest = [(s["latents"][:, -1], step.previous) for s, step in zip(shown, steps, strict=True)]
     assert any(not torch.equal(seen, true) for seen, true in newest)
+
+
+@configuration
+class CountingConfig:
+    """Dynamics that are the more surprised the more steps they remember."""
+
+    def build(self, latent_shape: tuple[int, int, int], actions: ActionEncoding) -> "Counting":
+        return Counting()
+
+
+class Counting(Standing):
+    state_spec = {"steps": (1,)}
+
+    def predict(self, state: State, action: Tensor, noise: Noise) -> Prediction:
+        steps = state["steps"]
+        return Prediction(
+            latent=state["latents"][:, -1], surprise=steps[:, 0], state={"steps": steps + 1}
+        )
+
+
+def test_surprise_is_measured_once_dynamics_remember():
+    model = dataclasses.replace(config(), dynamics=CountingConfig()).build()
+    assert (measure_surprises(model, windows(2, rows=1, steps=12)) == 8).all()
 
 
 def test_surprise_the_spread_of_latents_and_the_cost_of_a_step_are_measured():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tiny_play import LEFT, RIGHT, WORLD, recorded, save_tiny_breakout, tiny_stage
 
+from learned_envs.dream.dream_env import DreamEnv
 from learned_envs.models.dynamics.diffusion_dynamics import tiny_denoiser
 from learned_envs.play.keepsakes import Saver
 from learned_envs.play.session import Session
@@ -45,6 +46,25 @@ def test_side_by_side_the_dream_begins_when_it_has_seen_enough_of_the_real_game(
     now = stage.snapshot()
     assert (now.number, now.real.step, now.dream.step) == (4, 4, 1)
     assert differ(now.real, now.dream)
+
+
+def test_a_game_is_left_idle_unseen_where_a_dream_looks_far_back(weights):
+    def far_sighted(steps):
+        env = DreamEnv(weights, world="breakout", sampler_steps=steps)
+        env.runtime.spec = dataclasses.replace(env.runtime.spec, ages=(9, 2, 1, 0))
+        return env
+
+    stage = Stage(WORLD, real=WORLD.make_real(), make_dream=far_sighted)
+    now = stage.snapshot()
+    assert (now.real.step, now.dream.step) == (0, 0) and not differ(now.real, now.dream)
+    env = WORLD.make_real()
+    env.reset(seed=0)
+    for _ in range(9):
+        idle, *_ = env.step(WORLD.idle_action)
+    assert np.array_equal(now.real.frame, idle)
+    stage.tick()
+    now = stage.snapshot()
+    assert (now.real.step, now.dream.step) == (1, 1)
 
 
 def test_a_dream_goes_on_when_the_real_game_beside_it_begins_anew(stage):

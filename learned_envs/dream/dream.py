@@ -218,25 +218,32 @@ class Dream:
                 f"unknown reset options {sorted(unknown)}: a dream knows {sorted(known)}"
             )
         if "frames" in options:
-            frames, actions = self._given(options)
-        elif "actions" in options:
+            return self._looked_back_on(*self._given(options))
+        if "actions" in options:
             raise ValueError("option `actions` was given without `frames`: give both or none")
-        else:
-            bank = len(spec.start_frames)
-            number = options.get("start")
-            if number is None:
-                number = int(generator.integers(bank))
-            elif not 0 <= number < bank:
-                raise ValueError(f"option `start` (={number}) must lie in 0..{bank - 1}")
-            frames = spec.start_frames[number]
-            actions = checked_actions(spec.action_space, spec.start_actions[number])
-        missing = spec.context - len(frames)
-        if missing > 0:
-            idle = np.broadcast_to(spec.idle_action, (missing, *spec.action_shape))
-            frames = np.concatenate([np.repeat(frames[:1], missing, 0), frames])
-            actions = np.concatenate([idle.astype(actions.dtype), actions])
-        skipped = len(frames) - spec.context
-        return frames[skipped:], actions[skipped:]
+        bank = len(spec.start_frames)
+        number = options.get("start")
+        if number is None:
+            number = int(generator.integers(bank))
+        elif not 0 <= number < bank:
+            raise ValueError(f"option `start` (={number}) must lie in 0..{bank - 1}")
+        frames = spec.start_frames[number]
+        actions = checked_actions(spec.action_space, spec.start_actions[number])
+        if len(frames) == spec.context:  # they are of the right ages already
+            return frames, actions
+        return self._looked_back_on(frames, actions)
+
+    def _looked_back_on(
+        self, frames: np.ndarray, actions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Frames (K, H, W, 3) of the dream's ages among frames in a row, and what led to them.
+
+        Before the first of them all is as it was there, and idle.
+        """
+        places = [max(0, len(frames) - 1 - age) for age in self.spec.ages]
+        idle = np.asarray(self.spec.idle_action, actions.dtype)
+        led = [actions[place - 1] if place else idle for place in places[1:]]
+        return frames[places], np.array(led, actions.dtype).reshape(-1, *self.spec.action_shape)
 
     def _given(self, options: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         frames = np.asarray(options["frames"])

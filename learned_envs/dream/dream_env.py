@@ -90,9 +90,10 @@ class DreamEnv(gym.Env[np.ndarray, Any]):
     ## Starting State
     One of the recorded contexts in the checkpoint, chosen by the seed, or the one whose number is
     `options={"start": i}`, or one's own: `options={"frames": (k, H, W, 3) uint8, "actions":
-    (k - 1, ...)}`, oldest first, k >= 1; where k is less than the model's context, the first frame
-    is repeated with idle actions. A goal can be given by its name. `info` at reset names the
-    `runtime` and the `device`: with both and the machine the same, equal seeds and actions give
+    (k - 1, ...)}`, consecutive, oldest first, k >= 1. The model looks at those of the ages that it
+    wants; before the first of them all is taken to have been as it is there, and idle. A goal can
+    be given by its name. `info` at reset names the `runtime` and the `device`: with both and the
+    machine the same, equal seeds and actions give
     equal bytes.
 
     ## Episode End

@@ -24,7 +24,7 @@ class DreamSpec:
         world: Name of the world it dreams, or None.
         observation_space: Of one row.
         action_space: Of one row.
-        context: K, frames of history that it starts from.
+        ages: How many steps ago the frames were that it starts from, oldest first.
         idle_action: Stands in where a history is padded.
         latent_shape: (C, h, w).
         state: Shapes of the state's tensors, for one row, in the order of the exported graph.
@@ -41,7 +41,7 @@ class DreamSpec:
     world: str | None
     observation_space: spaces.Box
     action_space: gym.Space[Any]
-    context: int
+    ages: tuple[int, ...]
     idle_action: Any
     latent_shape: tuple[int, int, int]
     state: Mapping[str, tuple[int, ...]]
@@ -51,6 +51,16 @@ class DreamSpec:
     max_episode_steps: int | None
     start_frames: np.ndarray
     start_actions: np.ndarray
+
+    @property
+    def context(self) -> int:
+        """K, frames that it starts from."""
+        return len(self.ages)
+
+    @property
+    def span(self) -> int:
+        """Frames of play in a row among which these are."""
+        return self.ages[0] + 1
 
     @property
     def task(self) -> Task | None:

@@ -48,7 +48,7 @@ def pack(spec: DreamSpec, init: bytes, *, dtype: str) -> dict[str, str]:
         "dtype": dtype,
         "observation_space": space_to_json(spec.observation_space),
         "action_space": space_to_json(spec.action_space),
-        "context": spec.context,
+        "ages": spec.ages,
         "idle_action": np.asarray(spec.idle_action).tolist(),
         "latent_shape": spec.latent_shape,
         "state": dict(spec.state),
@@ -90,7 +90,7 @@ def unpack(entries: Mapping[str, str], path: Path) -> tuple[DreamSpec, bytes]:
             world=described["world"],
             observation_space=space_from_json(described["observation_space"]),  # type: ignore[arg-type]
             action_space=space_from_json(described["action_space"]),
-            context=described["context"],
+            ages=tuple(described["ages"]),
             idle_action=described["idle_action"],
             latent_shape=tuple(described["latent_shape"]),
             state={name: tuple(shape) for name, shape in described["state"].items()},

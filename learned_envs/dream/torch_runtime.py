@@ -161,7 +161,7 @@ def spec_of(checkpoint: Checkpoint, folder: Path) -> DreamSpec:
         world=checkpoint.world,
         observation_space=spaces.Box(0, 255, (height, width, 3), np.uint8),
         action_space=space,
-        context=model.context,
+        ages=model.ages,
         idle_action=actions.idle,
         latent_shape=model.codec.latent_shape,
         state=model.state_spec,

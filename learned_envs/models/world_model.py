@@ -70,8 +70,9 @@ class WorldModel(nn.Module):
         config: What it was built from.
         surprises: (1000,) sorted, the surprise of held-out real one-step predictions; a step's
             doubt is its quantile among them.
-        context: Frames of history that a start wants: the dynamics' context or the codec's, the
-            longer of the two.
+        ages: How many steps ago the frames were that a start wants, oldest first: those that the
+            codec had best see, or as many in a row as the dynamics look at, if those are more.
+        context: How many these are.
         noise_spec: The noise that one step consumes, by name, for one row.
         state_spec: Shapes of the state's tensors, for one row.
         kept_spec: Those among them that a step leaves as they are: what the codec keeps, its names
@@ -87,7 +88,9 @@ class WorldModel(nn.Module):
         self.heads = config.heads.build(self.codec.latent_shape) if config.heads else None
         self.surprises = nn.Buffer(torch.zeros(DOUBT_LEVELS))
         latent, context = self.codec.latent_shape, self.dynamics.context
-        self.context = max(context, len(self.codec.ages))
+        consecutive = tuple(reversed(range(context)))
+        self.ages = self.codec.ages if len(self.codec.ages) > context else consecutive
+        self.context = len(self.ages)
         self.noise_spec = dict(self.dynamics.noise_spec)
         if self.codec.lattice is not None and self.codec.lattice.rounding == "stochastic":
             self.noise_spec["dither"] = NoiseSpec(latent, "uniform")

@@ -117,7 +117,7 @@ def make_clips(
         seed: Equal seeds give equal clips.
     """
     names, weights = list(world.behaviours), np.array(list(world.behaviours.values()))
-    context = dream.runtime.spec.context
+    context = dream.runtime.spec.span
     for number in range(count):
         random = np.random.default_rng([seed, number])
         dreamed = bool(random.integers(2))

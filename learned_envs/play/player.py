@@ -19,6 +19,9 @@ class Player:
     Args:
         env: The real env or the dream.
         context: Frames to remember.
+        unseen: Steps that a game is left idle before it is shown, so that there is something to
+            look back on from its beginning.
+        idle: The action of these steps.
 
     Attributes:
         game: Where it stands; None before `begin`.
@@ -26,8 +29,8 @@ class Player:
         rested: Calls of `rest` since the game ended.
     """
 
-    def __init__(self, env: gym.Env[Any, Any], context: int = 1):
-        self.env = env
+    def __init__(self, env: gym.Env[Any, Any], context: int = 1, unseen: int = 0, idle: Any = None):
+        self.env, self.unseen, self._idle = env, unseen, idle
         self.game: Game | None = None
         self.info: Mapping[str, Any] = {}
         self.rested = 0
@@ -42,6 +45,10 @@ class Player:
         self._frames.clear()
         self._actions.clear()
         self._frames.append(_frozen(frame))
+        for _ in range(self.unseen):
+            frame, *_ = self.env.step(self._idle)
+            self._frames.append(_frozen(frame))
+            self._actions.append(self._idle)
         self.info, self.rested = {}, 0
         self.game = Game(frame=self._frames[-1], score=score)
 

@@ -71,8 +71,10 @@ class Stage:
         self.paused, self.speed, self.error = False, 1.0, ""
         self._make_dream = make_dream
         self._dream_env = make_dream(None) if make_dream else None
-        self._context = self._dream_env.runtime.spec.context if self._dream_env else 1
-        self._real = Player(real, self._context) if real is not None else None
+        spec = self._dream_env.runtime.spec if self._dream_env else None
+        self._context = spec.span if spec else 1
+        unseen = self._context - 1 if spec and spec.span > spec.context else 0
+        self._real = Player(real, self._context, unseen, world.idle_action) if real else None
         self._dream = Player(self._dream_env) if self._dream_env else None
         self._recording = Recording(episode, self._context) if episode and self._dream else None
         self.modes = self._possible_modes()
@@ -291,7 +293,7 @@ class Stage:
     def _too_early(self, dreamed: Game) -> bool:
         """Whether the dream has not begun, since the real game shows too few frames for it."""
         assert self._real and self._real.game
-        return dreamed.step == 0 and 0 < self._real.game.step < self._context
+        return dreamed.step == 0 and 0 < self._real.game.step < self._context - self._real.unseen
 
     def _tick_blended(self, dream: Player, over: bool) -> None:
         """The dream waits while the real game is over, and begins anew with it."""
