@@ -173,7 +173,7 @@ def test_pickled_starts_in_a_graph_are_refused(tmp_path):
     np.savez(bank, frames=np.array([Harm()], object), actions=np.zeros(1))
     entries = {
         exported_file.SPEC: json.dumps({
-            "schema": 1, "world": None, "context": 1, "idle_action": 0, "latent_shape": [1, 1, 1],
+            "schema": 1, "world": None, "ages": [0], "idle_action": 0, "latent_shape": [1, 1, 1],
             "observation_space": {"kind": "Discrete", "n": 2, "start": 0}, "reward": "none",
             "action_space": {"kind": "Discrete", "n": 2, "start": 0}, "state": {}, "noise": {},
             "fps": 1, "max_episode_steps": None,

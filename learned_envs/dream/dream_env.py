@@ -93,8 +93,7 @@ class DreamEnv(gym.Env[np.ndarray, Any]):
     (k - 1, ...)}`, consecutive, oldest first, k >= 1. The model looks at those of the ages that it
     wants; before the first of them all is taken to have been as it is there, and idle. A goal can
     be given by its name. `info` at reset names the `runtime` and the `device`: with both and the
-    machine the same, equal seeds and actions give
-    equal bytes.
+    machine the same, equal seeds and actions give equal bytes.
 
     ## Episode End
     Terminated when the model gives the end a probability above 0.5. The registered id of a world

@@ -74,7 +74,9 @@ class Stage:
         spec = self._dream_env.runtime.spec if self._dream_env else None
         self._context = spec.span if spec else 1
         unseen = self._context - 1 if spec and spec.span > spec.context else 0
-        self._real = Player(real, self._context, unseen, world.idle_action) if real else None
+        self._real = None
+        if real is not None:
+            self._real = Player(real, self._context, unseen, world.idle_action)
         self._dream = Player(self._dream_env) if self._dream_env else None
         self._recording = Recording(episode, self._context) if episode and self._dream else None
         self.modes = self._possible_modes()
