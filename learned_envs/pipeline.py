@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import itertools
 import json
 import platform
 import time
@@ -21,13 +22,14 @@ from learned_envs.data.windows import StoreWindows
 from learned_envs.disk import full_disk_says, replace_file
 from learned_envs.dream.weights import resolve
 from learned_envs.models.checkpoint import load_checkpoint
-from learned_envs.models.codecs.codec import Codec, TrainableCodec
+from learned_envs.models.codecs.codec import Codec, TrainableCodec, to_images
 from learned_envs.models.codecs.sprites import Sprites
 from learned_envs.models.configuration import to_json
 from learned_envs.models.dynamics.diffusion_dynamics import (
     DiffusionDynamics,
     DiffusionDynamicsConfig,
 )
+from learned_envs.models.dynamics.pointer_editor import PointerEditor
 from learned_envs.models.place_reward import PlaceReward
 from learned_envs.models.world_model import WorldModel, WorldModelConfig
 from learned_envs.packing import HELD_OUT_ROWS, HELD_OUT_SEED, Origin, pack
@@ -41,6 +43,8 @@ from learned_envs.training.ripples import ripples_trainer
 from learned_envs.training.sprites import train_sprites
 from learned_envs.training.trainer import dynamics_trainer
 from learned_envs.worlds import World
+
+_WINDOWS = 8  # that tell what places change to
 
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of malloc.h
 Windows = Callable[[int], Iterator[Window]]
@@ -194,6 +198,8 @@ def train(
         begun_with = model.state_dict()
         model = _with_sigma_data(model.config, spread).build()
         model.load_state_dict(begun_with)
+    if isinstance(model.dynamics, PointerEditor) and origin.init_from is None:
+        model.dynamics.begin_with(_changed(model, windows(0)))
     if isinstance(recipe, MotionRecipe):
         ripples = ripples_trainer(
             model, recipe.ripples, windows, folder / "ripples", device=device,
@@ -220,6 +226,18 @@ def train(
     origin = dataclasses.replace(origin, steps=trainer.step)
     checkpoint = pack(world, trainer.average, folder / "checkpoint", held_out(1), origin)
     return Trained(checkpoint=checkpoint, steps=trainer.step, of=recipe.steps)
+
+
+@torch.no_grad()
+def _changed(model: WorldModel, windows: Iterator[Window]) -> torch.Tensor:
+    """What places of latents that changed in a step have become, (N, C), in some windows."""
+    became: list[torch.Tensor] = []
+    for window in itertools.islice(windows, _WINDOWS):
+        for frames, valid in zip(window.observation, window.valid, strict=True):
+            latents = model.codec.begin(to_images(torch.from_numpy(frames)[None]))[0][0]
+            before, after = latents[:-1][valid], latents[1:][valid]
+            became.append(after.movedim(1, -1)[(after != before).any(1)])
+    return torch.cat(became)
 
 
 class _Clock:

@@ -6,6 +6,7 @@ import torch
 from learned_envs.models.actions import DiscreteActions, PointActions
 from learned_envs.models.codecs.identity import IdentityConfig
 from learned_envs.models.dynamics.pointer_editor import (
+    _PALETTE_SCALE,
     PointerEditor,
     PointerEditorConfig,
 )
@@ -180,7 +181,36 @@ def test_what_it_cannot_be_built_for_is_refused(shape, actions, message):
         SMALL.build(shape, actions)
 
 
+def test_learned_values_begin_with_what_places_become_most():
+    torch.manual_seed(0)
+    dynamics = model_of().dynamics
+    before = dynamics.palette.detach().clone()
+    dynamics.begin_with(torch.cat([INKS[:1].expand(50, -1), INKS[1:]]))
+    values = _PALETTE_SCALE * dynamics.palette.detach()
+    torch.testing.assert_close(values[:2], INKS)
+    assert torch.equal(dynamics.palette[2:], before[2:])
+
+
+def test_learned_values_begin_in_the_middle_of_what_is_alike():
+    torch.manual_seed(0)
+    dynamics = model_of().dynamics
+    corners = torch.tensor([[1.0, 1, 1], [1, -1, 0], [-1, 1, 0], [-1, -1, -1]])
+    dynamics.begin_with((corners[:, None] + 0.1 * torch.randn(4, 200, 3)).flatten(0, 1))
+    apart = torch.cdist(corners, _PALETTE_SCALE * dynamics.palette.detach())
+    assert (apart.amin(1) < 0.05).all()
+
+
+def test_a_row_goes_as_badly_as_its_worst_patch(taught):
+    torch.manual_seed(2)
+    before, action, after = clicks(12)
+    wrong = after.clone()
+    wrong[3, :, 8:12, 8:12] = 0.5
+    well = taught.dynamics.loss(state_of(before), action, after, {}, before).each
+    badly = taught.dynamics.loss(state_of(before), action, wrong, {}, before).each
+    assert badly.argmax() == 3 and badly[3] > 10 * well.max()
+
+
 def test_the_packaged_size_is_small():
     editor = PointerEditorConfig().build((3, 224, 224), PointActions(threshold=0.4999))
     assert isinstance(editor, PointerEditor)
-    assert sum(p.numel() for p in editor.parameters()) < 1.5e6
+    assert sum(p.numel() for p in editor.parameters()) < 2.5e6

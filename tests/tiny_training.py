@@ -101,7 +101,12 @@ class Spy(Dynamics):
         self.shown.append((state, action))
         latent = target + self.error.view(-1, 1, 1, 1)
         prediction = Prediction(latent=latent, surprise=target.new_zeros(len(target)))
-        return StepLoss(total=latent.sum() * 0, parts={}, prediction=lambda: prediction)
+        return StepLoss(
+            total=latent.sum() * 0,
+            parts={},
+            prediction=lambda: prediction,
+            each=target.flatten(1).abs().mean(1),
+        )
 
 
 def walk(spy: Spy, window: Window, **how: Any) -> list[tuple[State, Tensor, LoopStep]]:

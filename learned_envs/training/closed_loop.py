@@ -26,6 +26,8 @@ class LoopStep:
         reward: (b,) true reward.
         terminated: (b,) bool.
         age: Mean number of steps since the rows were last set to the truth.
+        step: Which of the window's steps it is.
+        rows: (b,) which of the window's rows they are.
     """
 
     loss: StepLoss
@@ -34,6 +36,8 @@ class LoopStep:
     reward: Tensor
     terminated: Tensor
     age: float
+    step: int
+    rows: np.ndarray
 
 
 def closed_loop(
@@ -103,6 +107,8 @@ def closed_loop(
             reward=truth.reward[used, t],
             terminated=truth.terminated[used, t],
             age=float(age.mean()),
+            step=t,
+            rows=used.cpu().numpy(),
         )
         if not always_back:
             following = _advanced(model, now, code[used], loss, noise)

@@ -29,6 +29,8 @@ class Recipe(Schedule):
             frame no longer is what should follow, and learning from it teaches to hedge.
         patience: Steps that a dreamed row may be beyond that distance before it goes back. What
             went missing for good is then found again, but a brick broken early is put back, too.
+        replayed: Rows besides those of play in which the steps that went worst in the round are
+            shown again; 0 for none.
         head_noise: Standard deviation of the noise on what the heads see.
         codec: How the codec is trained before, where it has parameters.
     """
@@ -43,6 +45,7 @@ class Recipe(Schedule):
     damaged: float = 0.125
     divergence: float = 6.0
     patience: int = 0
+    replayed: int = 0
     head_noise: float = 0.02
     codec: CodecRecipe = CodecRecipe()
 
@@ -60,6 +63,8 @@ class Recipe(Schedule):
                 f"`closing` (={self.closing}) must be points (share of the steps, probability), at "
                 "least one, their shares rising"
             )
+        if self.replayed < 0:
+            raise ValueError(f"`replayed` (={self.replayed}) must be at least 1, or 0 for none")
         if self.rollout < 0:
             raise ValueError(f"`rollout` (={self.rollout}) must be at least 1, or 0 for no bound")
 

@@ -1,8 +1,10 @@
 """Training of dynamics and heads together, from teacher forcing to the closed loop."""
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,7 +13,10 @@ from learned_envs.models.heads import Heads
 from learned_envs.models.world_model import WorldModel
 from learned_envs.training.closed_loop import LoopStep, closed_loop
 from learned_envs.training.recipe import Recipe
+from learned_envs.training.replay import Replay
 from learned_envs.training.rounds import Log, Rounds
+
+_REPLAYED_FROM = 40  # times as many of the worst steps are kept as are shown again at once
 
 
 def dynamics_trainer(
@@ -41,6 +46,7 @@ def dynamics_trainer(
 
     def losses(number: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
         step = number * recipe.round_steps
+        replay = Replay(model.context, _REPLAYED_FROM * recipe.replayed, seed=number)
         for window in windows(number):
             loop = closed_loop(
                 model, window, resync=recipe.resync_at(step), divergence=recipe.divergence,
@@ -48,8 +54,23 @@ def dynamics_trainer(
                 on_truth=recipe.on_truth, damaged=recipe.damaged,
             )  # fmt: skip
             for item in loop:
-                yield _loss(model, item, recipe.head_noise)
+                total, figures = _loss(model, item, recipe.head_noise)
+                if recipe.replayed:
+                    replay.see(window, item.step, item.rows, _each(item))
+                    if len(replay):
+                        more, others = again(replay)
+                        total, figures = total + more, figures | others
+                yield total, figures
                 step += 1
+
+    def again(replay: Replay) -> tuple[Tensor, dict[str, Tensor]]:
+        chosen, window = replay.draw(recipe.replayed)
+        item = next(
+            closed_loop(model, window, resync=1, divergence=math.inf, device=torch.device(device))
+        )
+        replay.saw(chosen, _each(item))
+        total, figures = _loss(model, item, recipe.head_noise)
+        return total, {f"again_{name}": value for name, value in figures.items()}
 
     if recipe.window < model.context:
         raise ValueError(
@@ -58,6 +79,15 @@ def dynamics_trainer(
         )
     model.codec.requires_grad_(False)
     return Rounds(model, recipe, losses, folder, device=device, log=log, round_end=round_end)
+
+
+def _each(item: LoopStep) -> np.ndarray:
+    if item.loss.each is None:
+        raise ValueError(
+            "`replayed` was asked for with dynamics that do not tell how badly each row went: "
+            "set it to 0"
+        )
+    return item.loss.each.cpu().numpy()
 
 
 def _loss(model: WorldModel, item: LoopStep, head_noise: float) -> tuple[Tensor, dict[str, Tensor]]:

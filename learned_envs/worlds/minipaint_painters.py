@@ -126,8 +126,12 @@ def _erase(random: np.random.Generator, style: Style, frame: np.ndarray) -> list
 
 
 def _choose(random: np.random.Generator, style: Style, frame: np.ndarray) -> list[Step]:
-    """Any control, now and then at its very edge; the slider by a click or by dragging it."""
-    name = _drawn({"colour": 0.42, "slider": 0.26, "pen": 0.16, "eraser": 0.16}, random)
+    """Any control, now and then at its very edge; the slider by a click or by dragging it.
+
+    The pen is mostly taken by those who hold the eraser, and so the other way round.
+    """
+    pen, eraser = (0.6, 0.04) if eraser_chosen(frame) else (0.04, 0.4)
+    name = _drawn({"colour": 0.3, "slider": 0.22, "pen": pen, "eraser": eraser}, random)
     area = _swatch(random) if name == "colour" else CONTROLS[name]
     if random.random() < 0.15:
         return _click(random, *_edge(random, area))
@@ -153,7 +157,7 @@ def _flail(random: np.random.Generator, style: Style, frame: np.ndarray) -> list
 
 def _stray(random: np.random.Generator, style: Style, frame: np.ndarray) -> list[Step]:
     """Clicks on gaps and edges, drags that begin or pass beside the canvas, a button held still."""
-    deed = _drawn({"gap": 0.3, "edge": 0.36, "drag": 0.12, "leave": 0.14, "hold": 0.08}, random)
+    deed = _drawn({"gap": 0.36, "edge": 0.36, "drag": 0.1, "leave": 0.12, "hold": 0.06}, random)
     if deed == "gap":
         return _click(random, *_gap(random))
     if deed == "edge":

@@ -56,11 +56,13 @@ class StepLoss:
         parts: Its parts and other figures worth logging, by name.
         prediction: Gives the family's own prediction from that state, without gradients; asked for
             only where a loop is closed.
+        each: How badly each row went, (b,) from 0, without gradients, where the family can tell.
     """
 
     total: Tensor
     parts: dict[str, Tensor]
     prediction: Callable[[], Prediction]
+    each: Tensor | None = None
 
 
 class Dynamics(nn.Module, ABC):

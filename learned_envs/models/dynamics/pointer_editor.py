@@ -35,10 +35,12 @@ from learned_envs.models.dynamics.pointer_situation import (
     describe,
     described,
     seen_from,
+    tiles_of,
 )
 
 _SURE = 10.0  # log-odds where there is nothing to decide
 _PALETTE_SCALE = 3.0  # learned values move as much faster than weights do
+_KMEANS_ROUNDS = 8
 
 
 class Patches(NamedTuple):
@@ -85,7 +87,7 @@ class PointerEditorConfig:
     values: int = 16
     mask: int = 48
     threshold: float = -2.0
-    most: int = 16
+    most: int = 12
     spread: float = 0.15
     tolerance: float = 0.004
     mask_weight: float = 0.2
@@ -136,11 +138,38 @@ class PointerEditor(Dynamics):
         self.value = nn.Linear(channels, 24)
         self.from_values = nn.Linear((24 + channels) * places, config.width)
         self.told = nn.Linear(config.situation, config.width * (config.depth + 1))
+        self.scaled = nn.Linear(config.situation, config.width * config.depth)
+        nn.init.zeros_(self.scaled.weight)
+        nn.init.ones_(self.scaled.bias)
         self.blocks = nn.ModuleList(_PatchBlock(config) for _ in range(config.depth))
         self.rough = nn.Linear(config.width, places * _written(config))
         self.fine = _Fine(config, channels)
         self.palette = nn.Parameter((2 * torch.rand(config.values, channels) - 1) / _PALETTE_SCALE)
         self.expected_error = nn.Linear(config.situation, 1)
+
+    @torch.no_grad()
+    def begin_with(self, values: Tensor) -> None:
+        """Sets the learned values to those that places most often become, before any training.
+
+        Begun at random, two of them may settle between three that are needed, and stay there.
+
+        Args:
+            values: (N, C) of places that changed. Centres are found among them by k-means++; where
+                fewer differ than are learned, the other learned values are left as they are.
+        """
+        colours, count = values.unique(dim=0, return_counts=True)
+        centres = colours[count.argmax()][None]
+        while len(centres) < self.config.values:
+            far = torch.cdist(colours, centres).amin(1).square() * count
+            if not far.any():
+                break
+            centres = torch.cat([centres, colours[torch.multinomial(far, 1)]])
+        for _ in range(_KMEANS_ROUNDS if len(colours) > len(centres) else 0):
+            nearest = F.one_hot(torch.cdist(colours, centres).argmin(1), len(centres))
+            weights = (count[:, None] * nearest).T.float()
+            total = weights.sum(1, keepdim=True)
+            centres = torch.where(total > 0, weights @ colours / total.clamp(min=1), centres)
+        self.palette[: len(centres)] = centres / _PALETTE_SCALE
 
     def predict(self, state: State, action: Tensor, noise: Noise) -> Prediction:
         """See `Dynamics.predict`."""
@@ -175,7 +204,7 @@ class PointerEditor(Dynamics):
         config = self.config
         newest = state["latents"][:, -1]
         situation, pointers, mask = self._look(state, action)
-        moved = ((target - previous).abs().amax(1) > config.tolerance).float()
+        moved = ((target - previous).abs_().amax(1) > config.tolerance).float()
         changed = _any_of(moved, config.patch)
         near = F.max_pool2d(changed[:, None], 3, 1, 1)[:, 0]
         to_pick = _any_of(changed, config.block)
@@ -194,9 +223,8 @@ class PointerEditor(Dynamics):
         drawn = torch.where(edited, written, old)
         wrong = (drawn - true).abs().mean(1) * ~(astray & stays)
         expected = self.expected_error(situation.detach())[:, 0].float()
-        seen = expected.new_zeros(len(newest)).index_add(
-            0, patches.row, weight * wrong.mean((1, 2))
-        )
+        nothing = expected.new_zeros(len(newest))
+        seen = nothing.index_add(0, patches.row, weight * wrong.mean((1, 2)))
         surprise = F.smooth_l1_loss(expected, (seen + 1e-2).log())
         total = write + config.mask_weight * marks + 0.02 * surprise
         missed = (to_pick * (mask <= config.threshold)).sum() / picked
@@ -213,21 +241,23 @@ class PointerEditor(Dynamics):
         def prediction() -> Prediction:
             picked = _enlarged(mask > config.threshold, config.block)[patches]
             rewritten = edited & picked[:, None, None, None]
-            nothing = torch.zeros_like(newest[:, :1], dtype=torch.bool)
+            untouched = torch.zeros_like(newest[:, :1], dtype=torch.bool)
             return Prediction(
                 latent=self._pasted(newest, written, patches),
-                edited=self._pasted(nothing, rewritten, patches),
+                edited=self._pasted(untouched, rewritten, patches),
                 surprise=expected.detach(),
             )
 
+        worst = nothing.scatter_reduce(0, patches.row, error.detach().mean((1, 2)), "amax")
         figures = {name: value.detach() for name, value in figures.items()}
-        return StepLoss(total=total, parts=figures, prediction=prediction)
+        return StepLoss(total=total, parts=figures, prediction=prediction, each=worst)
 
     def _look(self, state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The situation (B, width), the pointers (B, 4), the mask's log-odds for blocks."""
         newest = state["latents"][:, -1]
         pointers, down = self._pointers(state, action)
-        situation = self.situation(self.summary(newest), newest, pointers, down)
+        tiles = tiles_of(newest)
+        situation = self.situation(self.summary(tiles), newest, tiles, pointers, down)
         return situation, pointers, self.mask(situation, pointers).float()
 
     def _pointers(self, state: State, action: Tensor) -> tuple[Tensor, Tensor]:
@@ -284,12 +314,13 @@ class PointerEditor(Dynamics):
         values = self._cut(latents, patches).flatten(2).transpose(1, 2).flatten(0, 1)
         seen = torch.cat([F.relu(self.value(values)), values], 1).unflatten(0, (-1, side**2))
         told = self.told(situation).unflatten(1, (self.config.depth + 1, -1))
+        scale = self.scaled(situation).unflatten(1, (self.config.depth, -1))
         x = self.from_values(seen.flatten(1)) + self.from_pointers(
             describe(apart, PERIODS).flatten(1)
         )
         x = x + self.from_place(self.place(down * self.grid[1] + across)) + told[row, 0]
         for i, block in enumerate(self.blocks):
-            x = block(x, told[row, i + 1])
+            x = block(x, scale[row, i], told[row, i + 1])
         written = self.rough(x).unflatten(1, (side**2, -1))
         written = (written + self.fine(x, values, pointers[row], corner)).float()
         values = values.unflatten(0, (-1, side**2))
@@ -369,7 +400,7 @@ class _Mask(nn.Module):
 
 
 class _PatchBlock(nn.Module):
-    """A residual block for patches (N, width), told of the situation (N, width)."""
+    """A residual block for patches (N, width), scaled and shifted by the situation (N, width)."""
 
     def __init__(self, config: PointerEditorConfig):
         super().__init__()
@@ -379,8 +410,8 @@ class _PatchBlock(nn.Module):
         nn.init.zeros_(self.second.weight)
         nn.init.zeros_(self.second.bias)
 
-    def forward(self, x: Tensor, told: Tensor) -> Tensor:
-        return x + self.second(F.relu(self.first(self.norm(x) + told)))
+    def forward(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        return x + self.second(F.relu(self.first(scale * self.norm(x) + shift)))
 
 
 class _Fine(nn.Module):

@@ -11,9 +11,10 @@ NEAR_PERIODS = PERIODS[:4]
 
 _REACH = 72  # places; what is further away is told as being that far
 _AROUND = 5  # places looked at on every side of the pointer
-_STRIDE = 4  # patches of 8x8 places that become one in the summary, along each side
+_SIDE = 8  # places along a side of a tile
+_STRIDE = 4  # tiles that become one part in the summary, along each side
 
-SUMMARISED = 8 * _STRIDE
+SUMMARISED = _SIDE * _STRIDE
 """Places by which the sides of latents must be divisible."""
 
 
@@ -31,26 +32,38 @@ def described(periods: tuple[int, ...]) -> int:
     return 3 + 2 * len(periods)
 
 
+def tiles_of(latents: Tensor) -> Tensor:
+    """Latents (B, C, h, w) as tiles of 8x8 places: (B, h / 8, w / 8, 64, C)."""
+    tiles = latents.unflatten(3, (-1, _SIDE)).unflatten(2, (-1, _SIDE))
+    return tiles.permute(0, 2, 4, 3, 5, 1).flatten(3, 4)
+
+
 class Summary(nn.Module):
-    """Sums up latents (B, C, h, w) as (B, n), with weights of its own for every part of them."""
+    """Sums up tiles (B, h / 8, w / 8, 64, C) of latents as (B, n).
+
+    Parts of the picture have weights of their own, so that a small thing that tells much, such as
+    the colour that is held, is read where it stands.
+    """
 
     def __init__(self, latent_shape: tuple[int, int, int], widths: tuple[int, int, int]):
         super().__init__()
         channels, height, width = latent_shape
         fine, coarse, whole = widths
-        grid, large = (height // 8, width // 8), (height // (8 * _STRIDE), width // (8 * _STRIDE))
-        self.first = nn.Conv2d(channels, fine, 8, 8)
-        self.first_place = nn.Parameter(0.1 * torch.randn(1, fine, *grid))
-        self.second = nn.Conv2d(fine, coarse, _STRIDE, _STRIDE)
-        self.second_place = nn.Parameter(0.1 * torch.randn(1, coarse, *large))
-        self.third = nn.Linear(coarse * math.prod(large), 2 * whole)
+        parts, told = (height // SUMMARISED) * (width // SUMMARISED), fine * _STRIDE**2
+        self.first = nn.Linear(channels * _SIDE**2, fine)
+        self.first_place = nn.Parameter(0.1 * torch.randn(height // _SIDE, width // _SIDE, fine))
+        self.second = nn.Parameter(torch.randn(parts, told, coarse) / told**0.5)
+        self.second_place = nn.Parameter(0.1 * torch.randn(parts, 1, coarse))
+        self.third = nn.Linear(coarse * parts, 2 * whole)
         self.last = nn.Linear(2 * whole, whole)
 
-    def forward(self, latents: Tensor) -> Tensor:
+    def forward(self, tiles: Tensor) -> Tensor:
         """See the class."""
-        x = F.relu(self.first(latents) + self.first_place)
-        x = F.relu(self.second(x) + self.second_place)
-        return self.last(F.relu(self.third(x.flatten(1))))
+        x = F.relu(self.first(tiles.flatten(3)) + self.first_place)
+        x = x.unflatten(2, (-1, _STRIDE)).unflatten(1, (-1, _STRIDE)).permute(1, 3, 0, 5, 2, 4)
+        parts = x.flatten(3).flatten(0, 1)  # (parts, B, told)
+        x = F.relu(parts @ self.second + self.second_place)  # (parts, B, coarse)
+        return self.last(F.relu(self.third(x.permute(1, 2, 0).flatten(1))))
 
 
 class Situation(nn.Module):
@@ -58,7 +71,8 @@ class Situation(nn.Module):
 
     A pointer's place is told exactly, and roughly, so that what is learned of one place holds for
     those beside it. What lies around the newest pointer is looked at closely: it tells what is
-    clicked, and where exactly its edge is.
+    clicked, and where exactly its edge is. The means of all tiles of the picture are told besides
+    the summary, since what it once left out it hardly learns to tell.
     """
 
     def __init__(self, latent_shape: tuple[int, int, int], summary: int, width: int):
@@ -71,12 +85,20 @@ class Situation(nn.Module):
         self.around = nn.Linear(channels * (2 * _AROUND + 1) ** 2, 96)
         told = 4 * 32 + 32 + 2 * described(PERIODS) + summary + 96
         self.first = nn.Linear(told, width)
+        self.means = nn.Linear(channels * (height // _SIDE) * (across // _SIDE), width, bias=False)
+        nn.init.zeros_(self.means.weight)
         self.second = nn.Linear(width, width)
         self.register_buffer("offset", torch.arange(-_AROUND, _AROUND + 1), persistent=False)
         self.offset: Tensor
 
-    def forward(self, summary: Tensor, latents: Tensor, pointers: Tensor, down: Tensor) -> Tensor:
-        """Of a summary, latents (B, C, h, w) and pointers as the class says: (B, width)."""
+    def forward(
+        self, summary: Tensor, latents: Tensor, tiles: Tensor, pointers: Tensor, down: Tensor
+    ) -> Tensor:
+        """Of a summary, latents (B, C, h, w), their tiles, and pointers as the class says.
+
+        Returns:
+            (B, width).
+        """
         index = pointers.long()
         places = [
             exact(index[:, i]) + rough(index[:, i] // 8)
@@ -85,7 +107,8 @@ class Situation(nn.Module):
         moved = describe(pointers[:, :2] - pointers[:, 2:], PERIODS).flatten(1)
         around = F.relu(self.around(self._around(latents, index).flatten(1)))
         down = self.down(torch.cat([down, down.prod(1, keepdim=True)], 1))
-        x = F.relu(self.first(torch.cat([*places, down, moved, summary, around], 1)))
+        x = self.first(torch.cat([*places, down, moved, summary, around], 1))
+        x = F.relu(x + self.means(tiles.mean(3).flatten(1)))
         return F.relu(self.second(x))
 
     def _around(self, latents: Tensor, index: Tensor) -> Tensor:
