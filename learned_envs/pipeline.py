@@ -33,7 +33,7 @@ from learned_envs.models.dynamics.pointer_editor import PointerEditor
 from learned_envs.models.place_reward import PlaceReward
 from learned_envs.models.world_model import WorldModel, WorldModelConfig
 from learned_envs.packing import HELD_OUT_ROWS, HELD_OUT_SEED, Origin, pack
-from learned_envs.recording.live import LiveWindows
+from learned_envs.recording.live import LiveWindows, affordable_rows
 from learned_envs.training.codec import latent_spread, train_codec
 from learned_envs.training.journal import Journal
 from learned_envs.training.motion import MotionRecipe, motion_trainer
@@ -289,7 +289,8 @@ def simulated(world: World, recipe: AnyRecipe, _: str = "sim") -> tuple[Windows,
         )  # fmt: skip
 
     def held_out(number: int) -> Iterator[Window]:
-        rows, steps = _held_out_size(world, recipe)
+        steps = _held_out_steps(recipe)
+        rows = affordable_rows(world, HELD_OUT_ROWS, steps)
         return LiveWindows(
             world, rows, steps, HELD_OUT_SEED + number, warm_up=world.max_episode_steps
         )
@@ -311,17 +312,16 @@ def recorded(world: World, recipe: AnyRecipe, folder: str) -> tuple[Windows, Win
         )
 
     def held_out(number: int) -> Iterator[Window]:
-        rows, steps = _held_out_size(world, recipe)
+        steps = _held_out_steps(recipe)
+        rows = affordable_rows(world, HELD_OUT_ROWS, steps)
         return StoreWindows(store, "validation", batch=rows, length=steps, seed=number)
 
     return windows, held_out
 
 
-def _held_out_size(world: World, recipe: AnyRecipe) -> tuple[int, int]:
-    """Rows and steps of windows for measuring, of no more than 256 MiB."""
-    steps = recipe.span if isinstance(recipe, MotionRecipe) else recipe.window
-    frame = int(np.prod(world.observation_space.shape))
-    return max(1, min(HELD_OUT_ROWS, 2**28 // (frame * (steps + 1)))), steps
+def _held_out_steps(recipe: AnyRecipe) -> int:
+    """Steps of windows for measuring."""
+    return recipe.span if isinstance(recipe, MotionRecipe) else recipe.window
 
 
 def _seed(seed: int, number: int) -> int:

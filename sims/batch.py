@@ -5,7 +5,7 @@ that Gymnasium's vector API asks for on top of that is here, once, for simulator
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -212,6 +212,24 @@ class SeededBatchEnv(BatchEnv):
             generator.bit_generator.state = saved
         self._elapsed, self._ended = state["elapsed"].copy(), state["ended"].copy()
         self._started = True
+
+
+def info_of_begun(values: Mapping[str, np.ndarray], begun: np.ndarray) -> dict[str, Any]:
+    """Infos of the rows that have just begun, as Gymnasium's batches give them.
+
+    Args:
+        values: By name, (n, ...) each.
+        begun: (n,) bool.
+
+    Returns:
+        Copies with zeros for the other rows, and who they are of; nothing where no row has begun.
+    """
+    info: dict[str, Any] = {}
+    for name, value in values.items() if begun.any() else ():
+        info[name] = value.copy()
+        info[name][~begun] = 0
+        info[f"_{name}"] = begun
+    return info
 
 
 def _row_seeds(seed: int | Sequence[int | None] | None, count: int) -> list[int | None]:

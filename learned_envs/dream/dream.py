@@ -12,6 +12,7 @@ import numpy as np
 
 from learned_envs.dream.dream_spec import checked_actions
 from learned_envs.dream.runtime import Runtime, RuntimeState
+from learned_envs.models.history import looked_back_on
 from learned_envs.models.world_model import draw_noise
 
 _OPTIONS = {"frames", "actions", "start"}
@@ -236,14 +237,10 @@ class Dream:
     def _looked_back_on(
         self, frames: np.ndarray, actions: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Frames (K, H, W, 3) of the dream's ages among frames in a row, and what led to them.
-
-        Before the first of them all is as it was there, and idle.
-        """
-        places = [max(0, len(frames) - 1 - age) for age in self.spec.ages]
-        idle = np.asarray(self.spec.idle_action, actions.dtype)
-        led = [actions[place - 1] if place else idle for place in places[1:]]
-        return frames[places], np.array(led, actions.dtype).reshape(-1, *self.spec.action_shape)
+        """Frames (K, H, W, 3) of the dream's ages among frames in a row, and what led to them."""
+        idle = np.asarray(self.spec.idle_action)
+        picked, led = looked_back_on(frames[None], actions[None], self.spec.ages, idle)
+        return picked[0], led[0]
 
     def _given(self, options: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         frames = np.asarray(options["frames"])

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode
 
 from learned_envs.dream.dream import Dream
 from learned_envs.dream.dream_env import open_dream, refuse
-from sims.batch import BatchEnv
+from sims.batch import BatchEnv, info_of_begun
 
 
 class DreamVectorEnv(BatchEnv):
@@ -94,20 +94,11 @@ class DreamVectorEnv(BatchEnv):
         generators = [self._random[row] for row in rows]
         self._dream.start(rows, generators, [{**common[row], **own.get(row, {})} for row in rows])
         begun = np.isin(np.arange(self.num_envs), rows)
-        self.reset_info = self._runtime_info() | self._goals(begun)
+        self.reset_info = self._runtime_info() | info_of_begun(self._dream.goals, begun)
 
     def _runtime_info(self) -> dict[str, Any]:
         runtime = self._dream.runtime
         return {"runtime": runtime.name, "device": runtime.device}
-
-    def _goals(self, begun: np.ndarray) -> dict[str, Any]:
-        """The goals of the rows that have just begun; zeros for the others."""
-        info: dict[str, Any] = {}
-        for name, value in self._dream.goals.items() if begun.any() else ():
-            info[name] = value.copy()
-            info[name][~begun] = 0
-            info[f"_{name}"] = begun
-        return info
 
     def _advance(
         self, actions: Any, rows: np.ndarray
@@ -115,7 +106,7 @@ class DreamVectorEnv(BatchEnv):
         given = self._dream.runtime.to_numpy(actions)
         reward, terminated, doubt = self._dream.advance(given, rows, self._random)
         info = {"doubt": doubt, "_doubt": rows.copy()}
-        return reward, terminated, info | self._goals(~rows)
+        return reward, terminated, info | info_of_begun(self._dream.goals, ~rows)
 
     def _observe(self) -> Any:
         if self._observations == "numpy":

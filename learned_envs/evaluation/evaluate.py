@@ -50,7 +50,8 @@ def evaluate(
             of a paint program, all under all by weight, and driven by fixed actions. 64 if None, 20
             of a paint program; with 0 only what else is asked for is measured.
         steps: Length of each.
-        rows: Games that errors are measured on, 16 single steps and 2 windows each.
+        rows: Games that errors are measured on, 16 single steps and 2 windows each; of large
+            frames as many as windows of 256 MiB hold.
         seed: First seed; row i of a batch is seeded with seed + i.
         policies: Also rank the ladder of policies by so many episodes each in both worlds.
         trust: Also measure the trust report.

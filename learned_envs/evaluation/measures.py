@@ -33,12 +33,13 @@ from learned_envs.evaluation.rollouts import Rollout, mixed_players, pieces
 from learned_envs.evaluation.tables import error_table, law_table, standing_table
 from learned_envs.models.dreaming import dream_frames, reconstruction
 from learned_envs.models.world_model import WorldModel
-from learned_envs.recording.live import LiveWindows
+from learned_envs.recording.live import LiveWindows, affordable_rows
 from learned_envs.worlds import World
 
 Pair = TypeVar("Pair")  # what was measured of a dream, and of the real world
 
 HORIZON = 64
+_FRAMES = 1024  # of a game in which single steps are measured
 REAL_PER_DREAM = 4
 """Real games played for each dreamed one, so that what a rate is compared with is well known."""
 
@@ -157,8 +158,9 @@ def _in_rollouts(
 def _paint(subject: Subject) -> Measured:
     """Likeness step by step, and whether controls and strokes do what they should."""
     world, command = subject.world, subject.command
+    codec = reconstruction(subject.model)
     report = measure_paint(
-        world, subject.weights, reconstruction(subject.model),
+        world, subject.weights, lambda frames: codec(frames[:, None]),
         episodes=subject.rollouts, steps=subject.steps, seed=subject.seed,
     )  # fmt: skip
     return Measured(
@@ -189,23 +191,24 @@ def measure_errors(
     world: World, model: WorldModel, seed: int, rows: int
 ) -> tuple[HorizonErrors, HorizonErrors]:
     """One-step errors over many frames, and errors at horizons 1 to 64 over fewer."""
-    context = model.context
+    span = model.ages[0] + 1
 
     def predict(frames: np.ndarray, actions: np.ndarray) -> np.ndarray:
         return dream_frames(model, frames, actions, seed)
 
     def errors(horizon: int, count: int) -> HorizonErrors:
-        steps = context - 1 + horizon
-        live = LiveWindows(world, rows, steps, seed, warm_up=world.max_episode_steps // 2)
+        steps = span - 1 + horizon
+        games = affordable_rows(world, rows, steps)
+        live = LiveWindows(world, games, steps, seed, warm_up=world.max_episode_steps // 2)
         return errors_by_horizon(
             predict,
             islice(live, count),
-            context=context,
+            context=span,
             horizon=horizon,
             codec=reconstruction(model),
         )
 
-    return errors(1, 16), errors(HORIZON, 2)
+    return errors(1, max(4, min(16, _FRAMES // (span + 1)))), errors(HORIZON, 2)
 
 
 def measure_laws(

@@ -31,6 +31,10 @@ context (B, k, H, W, 3) uint8, oldest first; actions (B, k - 1 + h, ...), the fi
 between the context's frames; frames (B, h, H, W, 3) uint8.
 """
 
+Codec = Callable[[np.ndarray], np.ndarray]
+"""`codec(frames) -> frame`: the last of some frames in a row (B, k, H, W, 3), encoded and decoded.
+"""
+
 _CHUNK = 512  # frames whose SSIM is computed at once
 
 
@@ -169,7 +173,7 @@ def errors_by_horizon(
     *,
     context: int,
     horizon: int,
-    codec: Callable[[np.ndarray], np.ndarray] | None = None,
+    codec: Codec | None = None,
 ) -> HorizonErrors:
     """Measures predictions of 1 to `horizon` steps on true play; with `horizon=1`, one step.
 
@@ -179,7 +183,7 @@ def errors_by_horizon(
             a step of these is not valid are left out.
         context: True frames that the predictor is given, k.
         horizon: Steps predicted, h.
-        codec: Encodes and decodes frames (N, H, W, 3) uint8, for the ceiling.
+        codec: For the ceiling.
 
     Raises:
         ValueError: If a window is too short, or no row is valid.
@@ -203,7 +207,8 @@ def errors_by_horizon(
             "copy last": np.repeat(given[:, -1:], horizon, 1),
         }
         if codec is not None:
-            guesses["codec"] = codec(truth.reshape(-1, *truth.shape[2:])).reshape(truth.shape)
+            seen = [codec(frames[:, t + 1 : t + 1 + context]) for t in range(horizon)]
+            guesses["codec"] = np.stack(seen, 1)
         changing = (truth != before).any(-1)
         for name, guess in guesses.items():
             sums.setdefault(name, _Sums(horizon)).add(guess, truth, changing)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from learned_envs.models.history import looked_back_on
 from learned_envs.models.world_model import WorldModel, draw_noise
 
 
@@ -16,7 +17,8 @@ def dream_frames(
 
     Args:
         model: Any world model.
-        context: (B, k, H, W, 3) uint8, oldest first.
+        context: (B, k, H, W, 3) uint8, frames in a row, oldest first, of which the model looks
+            back on those of its ages.
         actions: (B, k - 1 + h, ...), the first k - 1 of them between the context's frames.
         seed: Row i draws its noise from a generator seeded with seed + i.
 
@@ -28,7 +30,9 @@ def dream_frames(
     device = next(model.parameters()).device
     known = context.shape[1] - 1
     action = torch.from_numpy(actions).to(device)
-    state = model.start(torch.from_numpy(context).to(device), action[:, :known])
+    idle = np.array(model.actions.idle)
+    start = looked_back_on(context, actions[:, :known], model.ages, idle)
+    state = model.start(*(torch.from_numpy(array).to(device) for array in start))
     generators = [np.random.default_rng(seed + row) for row in range(len(context))]
     dreamed = []
     for t in range(known, actions.shape[1]):
@@ -41,12 +45,17 @@ def dream_frames(
 
 
 def reconstruction(model: WorldModel) -> Callable[[np.ndarray], np.ndarray]:
-    """A function that encodes and decodes frames (N, H, W, 3) uint8: the codec's ceiling."""
+    """A function that encodes and decodes what was seen: the codec's ceiling.
+
+    It takes frames in a row (N, k, H, W, 3) uint8, of which the model looks back on those of its
+    ages, and returns the last, (N, H, W, 3).
+    """
+    idle = np.array(model.actions.idle)
 
     @torch.no_grad()
     def reconstruct(frames: np.ndarray) -> np.ndarray:
-        still = torch.from_numpy(frames)[:, None]
-        none = torch.zeros(len(frames), 0, *model.actions.shape, dtype=model.actions.dtype)
-        return model.render(model.start(still, none)).numpy()
+        actions = np.broadcast_to(idle, (len(frames), frames.shape[1] - 1, *idle.shape))
+        start = looked_back_on(frames, actions, model.ages, idle)
+        return model.render(model.start(*map(torch.from_numpy, start))).numpy()
 
     return reconstruct

@@ -13,6 +13,14 @@ from learned_envs.recording.cast import Cast, behaviour_weights
 from learned_envs.recording.metadata import metadata_names
 from learned_envs.worlds import World
 
+_MOST_BYTES = 2**28  # of a window that is measured
+
+
+def affordable_rows(world: World, rows: int, steps: int) -> int:
+    """How many of `rows` a window of so many steps can have within 256 MiB, at least one."""
+    frame = int(np.prod(world.observation_space.shape))
+    return max(1, min(rows, _MOST_BYTES // (frame * (steps + 1))))
+
 
 class LiveWindows:
     """Plays a batch of real games for ever and hands out consecutive segments of them.

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
-from sims.batch import SeededBatchEnv
+from sims.batch import SeededBatchEnv, info_of_begun
 from sims.minipaint.layout import SIZE
 from sims.minipaint.program import PaintProgram
 
@@ -216,11 +216,8 @@ class MinipaintVectorEnv(SeededBatchEnv):
         rows = [program.info() for program in self._programs]
         info: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in rows[0]}
         info |= {f"_{name}": np.ones(self.num_envs, bool) for name in rows[0]}
-        if begun.any():
-            targets = self.targets()
-            targets[~begun] = 0
-            info |= {"target": targets, "_target": begun}
-        return info
+        targets = {"target": self.targets()} if begun.any() else {}
+        return info | info_of_begun(targets, begun)
 
     def _observe(self) -> np.ndarray:
         return np.stack([program.frame for program in self._programs])

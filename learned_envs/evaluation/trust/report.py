@@ -18,8 +18,9 @@ from learned_envs.evaluation.rollouts import pieces
 from learned_envs.evaluation.trust.branching import Branching, measure_branching
 from learned_envs.evaluation.trust.clip_net import ClipNet, balanced_accuracy, classify, fit
 from learned_envs.evaluation.trust.clips import FAULTS, LENGTH, Clips, collect
+from learned_envs.models.history import looked_back_on
 from learned_envs.models.world_model import WorldModel, draw_noise
-from learned_envs.recording.live import LiveWindows
+from learned_envs.recording.live import LiveWindows, affordable_rows
 from learned_envs.worlds import World
 
 AGES = (15, 150, 900)
@@ -189,22 +190,26 @@ def doubt_auroc(
     world: World, model: WorldModel, seed: int, rows: int = 64, windows: int = 4
 ) -> float:
     """How well doubt finds the steps whose squared error is among the worst 5%: 0.5 to 1."""
-    context = model.context
-    live = LiveWindows(world, rows, 32, seed, warm_up=world.max_episode_steps // 2)
+    idle, span = np.array(model.actions.idle), model.ages[0] + 1
+    steps = span + 31
+    rows = affordable_rows(world, rows, steps)
+    live = LiveWindows(world, rows, steps, seed, warm_up=world.max_episode_steps // 2)
     generators = [np.random.default_rng(seed + row) for row in range(rows)]
     doubts, errors = [], []
     for window in islice(live, windows):
-        frames, actions = torch.from_numpy(window.observation), torch.from_numpy(window.action)
-        for t in range(context - 1, window.valid.shape[1]):
-            begin = t - context + 1
-            kept = torch.from_numpy(window.valid[:, begin : t + 1].all(1))
-            state = model.start(frames[kept, begin : t + 1], actions[kept, begin:t])
+        for t in range(span - 1, window.valid.shape[1]):
+            begin = t - span + 1
+            kept = window.valid[:, begin : t + 1].all(1)
+            past = window.observation[kept, begin : t + 1], window.action[kept, begin:t]
+            start = looked_back_on(*past, model.ages, idle)
+            state = model.start(*map(torch.from_numpy, start))
             draws = draw_noise(model.noise_spec, generators[: int(kept.sum())])
             noise = {name: torch.from_numpy(value) for name, value in draws.items()}
-            following, prediction = model.step(state, actions[kept, t], noise)
+            action = torch.from_numpy(window.action[kept, t])
+            following, prediction = model.step(state, action, noise)
             assert prediction.doubt is not None
             doubts.append(prediction.doubt.numpy())
-            errors.append(-psnr(model.render(following).numpy(), frames[kept, t + 1].numpy()))
+            errors.append(-psnr(model.render(following).numpy(), window.observation[kept, t + 1]))
     return auroc(np.concatenate(doubts), np.concatenate(errors))
 
 
