@@ -16,8 +16,10 @@ from tiny_minipaint import CONTROLS, IDLE, at, canvas
 from learned_envs import pipeline, worlds
 from learned_envs.data.writer import EpisodeWriter
 from learned_envs.dream.dream_env import DreamEnv
+from learned_envs.models.checkpoint import load_checkpoint
 from learned_envs.models.codecs.variational import VariationalAutoencoderConfig
 from learned_envs.models.dynamics.latent_cnn import LatentCNNConfig
+from learned_envs.models.dynamics.pointer_editor import _PALETTE_SCALE
 from learned_envs.models.world_model import WorldModelConfig
 from learned_envs.play.hands import Mouse
 from learned_envs.play.stage import Stage
@@ -30,7 +32,7 @@ from learned_envs.training.recipe import Recipe
 from learned_envs.worlds.minipaint import STUDIED
 from learned_envs.worlds.minipaint_painters import STYLES, Style, eraser_chosen, planned
 from sims import minipaint as sim
-from sims.minipaint.layout import part_at
+from sims.minipaint.layout import COLOURS, part_at
 
 WORLD = worlds.get("minipaint")
 BLANK = sim.MinipaintEnv().reset(seed=0)[0]
@@ -324,6 +326,23 @@ def test_the_seed_preset_is_trained_packed_and_dreamed(tmp_path, monkeypatch):
     env = DreamEnv(trained.checkpoint)
     assert trained.steps == 2 and env.reset(seed=0)[0] in WORLD.observation_space
     assert env.step(at(100, 100))[0] in WORLD.observation_space
+
+
+def test_the_packaged_preset_begins_with_the_colours_of_the_program(tmp_path, monkeypatch):
+    def tiny_recipe() -> Recipe:
+        return dataclasses.replace(
+            WORLD.recipes["small"](), steps=3, round_steps=3, batch=16, window=8, replayed=2,
+            learning_rate=1e-6,
+        )  # fmt: skip
+
+    world = dataclasses.replace(WORLD, recipes={"small": tiny_recipe})
+    monkeypatch.setattr(pipeline, "HELD_OUT_ROWS", 2)
+    trained = pipeline.train_preset(world, "small", tmp_path)
+    assert trained.checkpoint is not None
+    state = load_checkpoint(trained.checkpoint).model.state_dict()
+    values = (state["dynamics.palette"] * _PALETTE_SCALE + 1) * 127.5
+    for colour in (*COLOURS.values(), (200, 200, 200), (240, 240, 240)):
+        assert (values - torch.tensor(colour)).abs().amax(1).min() < 1, colour
 
 
 def test_a_mouse_paints_in_the_real_program():
