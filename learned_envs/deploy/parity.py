@@ -141,7 +141,7 @@ def _settled(raw: Prediction, latent: Tensor, tolerance: float) -> tuple[Tensor,
     """Rows (B,) and places (B, 1, h, w) of `latent` where no decision is too close to call."""
     sure = latent.new_ones(len(latent), dtype=torch.bool)
     settled = latent.new_ones(len(latent), 1, *latent.shape[2:], dtype=torch.bool)
-    for decision in raw.decisions.values():
+    for decision in raw.decisions().values():
         clear = decision.abs() > tolerance
         if decision.ndim == 4:
             settled = settled & clear

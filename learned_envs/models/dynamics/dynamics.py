@@ -32,8 +32,9 @@ class Prediction:
         termination: (B,) probability that the episode ends with this step.
         metadata: The game's own variables, by name.
         state: What the family carries on besides latents and actions.
-        decisions: What was compared with 0 to decide, by name: (B, n), or (B, 1, h, w) for places.
-            Where one lies nearer to 0 than two runtimes agree, they may rightly decide differently.
+        decisions: Gives what was compared with 0 to decide, by name: (B, n), or (B, 1, h, w) for
+            places. Where one lies nearer to 0 than two runtimes agree, they may rightly decide
+            differently; asked for only where runtimes are compared.
     """
 
     latent: Tensor
@@ -44,7 +45,7 @@ class Prediction:
     termination: Tensor | None = None
     metadata: dict[str, Tensor] = field(default_factory=dict)
     state: State = field(default_factory=dict)
-    decisions: dict[str, Tensor] = field(default_factory=dict)
+    decisions: Callable[[], dict[str, Tensor]] = dict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

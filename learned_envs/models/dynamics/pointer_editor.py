@@ -179,18 +179,22 @@ class PointerEditor(Dynamics):
         patches = Patches(*_enlarged(picked, self.config.block).nonzero(as_tuple=True))
         chances, values = self._outcomes(situation, pointers, newest, patches)
         edited, written = _likeliest(chances, values)
-        best = chances.topk(2, 1).values
-        margin = torch.full_like(newest[:, :1], _SURE)
         untouched = torch.zeros_like(newest[:, :1], dtype=torch.bool)
-        pick = _enlarged(mask - self.config.threshold, self.config.patch * self.config.block)
+
+        def decisions() -> dict[str, Tensor]:
+            best = chances.topk(2, 1).values
+            margin = torch.full_like(newest[:, :1], _SURE)
+            pick = _enlarged(mask - self.config.threshold, self.config.patch * self.config.block)
+            return {
+                "outcome": self._pasted(margin, best[:, :1] - best[:, 1:], patches),
+                "pick": pick[:, None],
+            }
+
         return Prediction(
             latent=self._pasted(newest, written, patches),
             edited=self._pasted(untouched, edited, patches),
             surprise=self.expected_error(situation)[:, 0],
-            decisions={
-                "outcome": self._pasted(margin, best[:, :1] - best[:, 1:], patches),
-                "pick": pick[:, None],
-            },
+            decisions=decisions,
         )
 
     def loss(

@@ -173,9 +173,14 @@ class SparseEditor(Dynamics):
         cumulative = self._chances(prior).cumsum(1)[:, :-1]
         chosen = (noise["choice"] >= cumulative).sum(1)
         values, mask = self._write(features, self._one_hot(chosen))
-        decisions = {"choice": noise["choice"] - cumulative, "edit": mask - self._threshold}
         return Prediction(
-            latent=values, edited=self._edited(mask), surprise=expected, decisions=decisions
+            latent=values,
+            edited=self._edited(mask),
+            surprise=expected,
+            decisions=lambda: {
+                "choice": noise["choice"] - cumulative,
+                "edit": mask - self._threshold,
+            },
         )
 
     def loss(
