@@ -10,7 +10,7 @@ from learned_envs import worlds
 from learned_envs.dream.weights import packaged
 
 MIB = 2**20
-CAPS = {"breakout": 3, "koi_pond": 14, "minipaint": 3, "minipaint_soft": 3}
+CAPS = {"breakout": 3, "koi_pond": 14, "minipaint": 5, "minipaint_soft": 5}
 ROOT = Path(learned_envs.__file__).parents[1]
 
 
