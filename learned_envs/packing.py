@@ -18,7 +18,7 @@ from learned_envs.data.window import Window
 from learned_envs.models.checkpoint import Starts, save_checkpoint
 from learned_envs.models.codecs.codec import Codec, to_images
 from learned_envs.models.configuration import to_json
-from learned_envs.models.history import looked_back_on
+from learned_envs.models.dreaming import look_back
 from learned_envs.models.world_model import DOUBT_LEVELS, WorldModel, draw_noise
 from learned_envs.training.recipe import AnyRecipe
 from learned_envs.worlds import World
@@ -133,19 +133,18 @@ def measure_surprises(
     take a fifth of a second for each. Dynamics that remember predict the ninth step from there, for
     at first they have nothing to remember.
     """
-    idle, span, seen = np.array(model.actions.idle), model.ages[0] + 1, []
+    seen = []
     settling = _SETTLING if model.dynamics.state_spec else 0
     generators = [np.random.default_rng(row) for row in range(HELD_OUT_ROWS)]
     for window in islice(held_out, windows):
         actions = torch.from_numpy(window.action)
         for t in range(model.context - 1, window.valid.shape[1] - settling, 8):
-            begin, end = max(0, t - span + 1), t + settling + 1
+            begin, end = max(0, t - model.span + 1), t + settling + 1
             valid = window.valid[:, begin:end].all(1)
             if not valid.any():
                 continue
             past = window.observation[valid, begin : t + 1], window.action[valid, begin:t]
-            start = looked_back_on(*past, model.ages, idle)
-            state, rows = model.start(*map(torch.from_numpy, start)), torch.from_numpy(valid)
+            state, rows = look_back(model, *past), torch.from_numpy(valid)
             for step in range(t, end):
                 draws = draw_noise(model.noise_spec, generators[: int(rows.sum())])
                 noise = {name: torch.from_numpy(value) for name, value in draws.items()}

@@ -191,7 +191,7 @@ def measure_errors(
     world: World, model: WorldModel, seed: int, rows: int
 ) -> tuple[HorizonErrors, HorizonErrors]:
     """One-step errors over many frames, and errors at horizons 1 to 64 over fewer."""
-    span = model.ages[0] + 1
+    span = model.span
 
     def predict(frames: np.ndarray, actions: np.ndarray) -> np.ndarray:
         return dream_frames(model, frames, actions, seed)

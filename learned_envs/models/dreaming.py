@@ -5,8 +5,22 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from learned_envs.models.dynamics.dynamics import State
 from learned_envs.models.history import looked_back_on
 from learned_envs.models.world_model import WorldModel, draw_noise
+
+
+def look_back(model: WorldModel, frames: np.ndarray, actions: np.ndarray) -> State:
+    """Makes a state from frames in a row, of which the model looks back on those of its ages.
+
+    Args:
+        model: Any world model.
+        frames: (B, k, H, W, 3) uint8, oldest first.
+        actions: (B, k - 1, ...), between them.
+    """
+    device = next(model.parameters()).device
+    start = looked_back_on(frames, actions, model.ages, np.array(model.actions.idle))
+    return model.start(*(torch.from_numpy(array).to(device) for array in start))
 
 
 @torch.no_grad()
@@ -30,9 +44,7 @@ def dream_frames(
     device = next(model.parameters()).device
     known = context.shape[1] - 1
     action = torch.from_numpy(actions).to(device)
-    idle = np.array(model.actions.idle)
-    start = looked_back_on(context, actions[:, :known], model.ages, idle)
-    state = model.start(*(torch.from_numpy(array).to(device) for array in start))
+    state = look_back(model, context, actions[:, :known])
     generators = [np.random.default_rng(seed + row) for row in range(len(context))]
     dreamed = []
     for t in range(known, actions.shape[1]):
@@ -55,7 +67,6 @@ def reconstruction(model: WorldModel) -> Callable[[np.ndarray], np.ndarray]:
     @torch.no_grad()
     def reconstruct(frames: np.ndarray) -> np.ndarray:
         actions = np.broadcast_to(idle, (len(frames), frames.shape[1] - 1, *idle.shape))
-        start = looked_back_on(frames, actions, model.ages, idle)
-        return model.render(model.start(*map(torch.from_numpy, start))).numpy()
+        return model.render(look_back(model, frames, actions)).numpy()
 
     return reconstruct

@@ -102,6 +102,11 @@ class WorldModel(nn.Module):
             **self.kept_spec,
         }
 
+    @property
+    def span(self) -> int:
+        """Frames of play in a row among which those of its ages are."""
+        return self.ages[0] + 1
+
     @torch.no_grad()
     def start(self, frames: Tensor, actions: Tensor) -> State:
         """Makes a state from recorded history.

@@ -18,7 +18,7 @@ from learned_envs.evaluation.rollouts import pieces
 from learned_envs.evaluation.trust.branching import Branching, measure_branching
 from learned_envs.evaluation.trust.clip_net import ClipNet, balanced_accuracy, classify, fit
 from learned_envs.evaluation.trust.clips import FAULTS, LENGTH, Clips, collect
-from learned_envs.models.history import looked_back_on
+from learned_envs.models.dreaming import look_back
 from learned_envs.models.world_model import WorldModel, draw_noise
 from learned_envs.recording.live import LiveWindows, affordable_rows
 from learned_envs.worlds import World
@@ -190,19 +190,17 @@ def doubt_auroc(
     world: World, model: WorldModel, seed: int, rows: int = 64, windows: int = 4
 ) -> float:
     """How well doubt finds the steps whose squared error is among the worst 5%: 0.5 to 1."""
-    idle, span = np.array(model.actions.idle), model.ages[0] + 1
-    steps = span + 31
+    steps = model.span + 31
     rows = affordable_rows(world, rows, steps)
     live = LiveWindows(world, rows, steps, seed, warm_up=world.max_episode_steps // 2)
     generators = [np.random.default_rng(seed + row) for row in range(rows)]
     doubts, errors = [], []
     for window in islice(live, windows):
-        for t in range(span - 1, window.valid.shape[1]):
-            begin = t - span + 1
+        for t in range(model.span - 1, window.valid.shape[1]):
+            begin = t - model.span + 1
             kept = window.valid[:, begin : t + 1].all(1)
             past = window.observation[kept, begin : t + 1], window.action[kept, begin:t]
-            start = looked_back_on(*past, model.ages, idle)
-            state = model.start(*map(torch.from_numpy, start))
+            state = look_back(model, *past)
             draws = draw_noise(model.noise_spec, generators[: int(kept.sum())])
             noise = {name: torch.from_numpy(value) for name, value in draws.items()}
             action = torch.from_numpy(window.action[kept, t])
