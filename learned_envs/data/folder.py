@@ -3,7 +3,8 @@
 `<world>-<behaviour>-<seed>-p<part>.zarr/` is one episode: a Zarr v3 group, written once, whole. Its
 attributes, in `zarr.json`, are an `EpisodeHeader`; on object stores they are written last. Its
 arrays are `observation`, `action`, `reward`, `terminated`, `truncated` and `metadata/<name>`.
-`.<...>.tmp/` is an episode that is being written, or was abandoned.
+`.<...>.tmp/` is an episode that is being written, or was abandoned. `world.json`, where there is
+one, describes a world that the library does not know by name.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fsspec.core import url_to_fs
@@ -22,11 +24,13 @@ from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore
 
 from learned_envs.data.episode import EpisodeAttributes
+from learned_envs.disk import replace_file
 
 SCHEMA = 1
 SUFFIX = ".zarr"
 HEADER = "zarr.json"
 FRAMES = "observation"
+WORLD = "world.json"
 STEP_ARRAYS = ("action", "reward", "terminated", "truncated")
 
 
@@ -110,6 +114,44 @@ class EpisodeFolder:
     def exists(self) -> bool:
         """Whether there is a folder at all."""
         return self.files.isdir(self.root)
+
+    def description(self) -> dict[str, Any] | None:
+        """What `describe` wrote, or None.
+
+        Raises:
+            ValueError: If the file is damaged.
+        """
+        path = f"{self.root}/{WORLD}"
+        if not self.files.exists(path):
+            return None
+        try:
+            return dict(json.loads(self.files.cat_file(path)))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{path} is damaged ({error}): record again with the same settings, and it is "
+                "written anew once you have deleted it"
+            ) from error
+
+    def describe(self, world: Mapping[str, Any]) -> None:
+        """Writes plain values that describe the folder's world, unless they stand there already.
+
+        Raises:
+            ValueError: If the folder describes another world.
+        """
+        known = self.description()
+        if known is None:
+            self.files.makedirs(self.root, exist_ok=True)
+            content = (json.dumps(world, indent=1) + "\n").encode()
+            if self.is_local:
+                replace_file(Path(self.root) / WORLD, content)
+            else:
+                self.files.pipe_file(f"{self.root}/{WORLD}", content)
+        elif differing := sorted(n for n in {*known, *world} if known.get(n) != world.get(n)):
+            told = ", ".join(f"{n} {known.get(n)!r}, not {world.get(n)!r}" for n in differing)
+            raise ValueError(
+                f"{self.name} holds recordings of another world, or of the same one seen otherwise "
+                f"({told}): give each a folder of its own"
+            )
 
     def headers(self, world: str | None) -> dict[str, EpisodeHeader]:
         """Headers of all whole episodes, by name and in the order of names.

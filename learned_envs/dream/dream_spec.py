@@ -13,6 +13,7 @@ from gymnasium import spaces
 from learned_envs import worlds
 from learned_envs.models.dynamics.dynamics import NoiseSpec
 from learned_envs.worlds import Task
+from learned_envs.worlds.spaces import KINDS_OF_ACTIONS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -75,55 +76,11 @@ class DreamSpec:
         return shape
 
 
-def space_to_json(space: gym.Space[Any]) -> dict[str, Any]:
-    """Describes a Box, Discrete or MultiBinary space as plain values.
-
-    Raises:
-        ValueError: If it is another kind of space.
-    """
-    match space:
-        case spaces.Box():
-            low, high = _bound(space.low), _bound(space.high)
-            shape, dtype = list(space.shape), str(space.dtype)
-            return {"kind": "Box", "low": low, "high": high, "shape": shape, "dtype": dtype}
-        case spaces.Discrete():
-            return {"kind": "Discrete", "n": int(space.n), "start": int(space.start)}
-        case spaces.MultiBinary(n=int()):
-            return {"kind": "MultiBinary", "n": space.n}
-    raise ValueError(f"space {space} was given: a dream has a Box, Discrete or MultiBinary space")
-
-
-def space_from_json(value: Mapping[str, Any]) -> gym.Space[Any]:
-    """Rebuilds what `space_to_json` described.
-
-    Raises:
-        ValueError: If the kind is unknown.
-    """
-    match value.get("kind"):
-        case "Box":
-            dtype = np.dtype(value["dtype"])
-            low, high = (
-                np.broadcast_to(np.array(value[side], dtype), value["shape"])
-                for side in ("low", "high")
-            )
-            return spaces.Box(low, high, tuple(value["shape"]), dtype.type)
-        case "Discrete":
-            return spaces.Discrete(value["n"], start=value["start"])
-        case "MultiBinary":
-            return spaces.MultiBinary(value["n"])
-    raise ValueError(f"space {dict(value)} is of no known kind: Box, Discrete or MultiBinary")
-
-
-def _bound(values: np.ndarray) -> Any:
-    first = values.flat[0]
-    return first.item() if (values == first).all() else values.tolist()
-
-
 def checked_actions(space: gym.Space[Any], actions: Any) -> np.ndarray:
     """Turns actions into what models take, (n, ...) int64 or float32, if all lie in `space`.
 
     Args:
-        space: Of one action: Box, Discrete or MultiBinary.
+        space: Of one action: Box, Discrete, MultiDiscrete or MultiBinary.
         actions: (n, *space.shape), anything that NumPy reads as numbers.
 
     Raises:
@@ -139,15 +96,18 @@ def checked_actions(space: gym.Space[Any], actions: Any) -> np.ndarray:
     match space:
         case spaces.Discrete():
             low, high = space.start, space.start + space.n - 1
+        case spaces.MultiDiscrete():
+            low, high = space.start, space.start + space.nvec - 1
         case spaces.MultiBinary():
             low, high = 0, 1
         case spaces.Box():
             low, high = space.low, space.high
         case _:
-            raise ValueError(f"{space} was given: a dream takes Box, Discrete or MultiBinary")
+            raise ValueError(f"{space} was given: a dream has {KINDS_OF_ACTIONS}")
     if not ((given >= low) & (given <= high)).all():  # false for NaN, too
         raise gym.error.InvalidAction(
             f"action {given.tolist()} was given, expected values of {space}, for example "
             f"{np.asarray(low).tolist()}"
         )
-    return given.astype(np.int64 if isinstance(space, spaces.Discrete) else np.float32)
+    whole = isinstance(space, spaces.Discrete | spaces.MultiDiscrete)
+    return given.astype(np.int64 if whole else np.float32)

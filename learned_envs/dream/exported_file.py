@@ -25,9 +25,10 @@ from pathlib import Path
 
 import numpy as np
 
-from learned_envs.dream.dream_spec import DreamSpec, space_from_json, space_to_json
+from learned_envs.dream.dream_spec import DreamSpec
 from learned_envs.models.checkpoint import CheckpointError
 from learned_envs.models.dynamics.dynamics import NoiseSpec
+from learned_envs.worlds.spaces import space_from_json, space_to_json
 
 SCHEMA = 1
 SPEC, INIT, STARTS = "learned_envs", "learned_envs_init", "learned_envs_starts"

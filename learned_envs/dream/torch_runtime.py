@@ -15,12 +15,17 @@ from gymnasium import spaces
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from learned_envs import worlds
-from learned_envs.dream.dream_spec import DreamSpec, space_from_json
+from learned_envs.dream.dream_spec import DreamSpec
 from learned_envs.dream.runtime import OUTCOME, Outcome, Runtime, RuntimeState
-from learned_envs.models.actions import DiscreteActions
+from learned_envs.models.actions import (
+    ActionEncoding,
+    DiscreteActions,
+    MultiDiscreteActions,
+)
 from learned_envs.models.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
 from learned_envs.models.world_model import WorldModel
+from learned_envs.worlds.spaces import space_from_json
 
 DEFAULT_FPS = 15
 
@@ -133,13 +138,7 @@ def spec_of(checkpoint: Checkpoint, folder: Path) -> DreamSpec:
     model, settings = checkpoint.model, checkpoint.settings
     actions = model.config.actions
     space = _action_space(checkpoint)
-    discrete = isinstance(actions, DiscreteActions)
-    fits = (
-        isinstance(space, spaces.Discrete) and space.n == actions.count
-        if discrete
-        else space.shape == actions.shape
-    )
-    if not fits:
+    if not _takes(actions, space):
         raise CheckpointError(
             f"{folder}: world {checkpoint.world!r} has actions {space}, but the model was built "
             f"for {actions}: these weights are of another world, or of another version of it"
@@ -174,6 +173,20 @@ def spec_of(checkpoint: Checkpoint, folder: Path) -> DreamSpec:
     )
 
 
+def _takes(actions: ActionEncoding, space: gym.Space[Any]) -> bool:
+    """Whether a model's encoding is one of actions of that space."""
+    match actions:
+        case DiscreteActions():
+            return isinstance(space, spaces.Discrete) and space.n == actions.count
+        case MultiDiscreteActions():
+            return (
+                isinstance(space, spaces.MultiDiscrete)
+                and tuple(space.nvec.tolist()) == actions.counts
+            )
+        case _:
+            return space.shape == actions.shape
+
+
 def _action_space(checkpoint: Checkpoint) -> gym.Space[Any]:
     """The space that the settings describe, else the world's own, else one made for the model."""
     if "action_space" in checkpoint.settings:
@@ -182,5 +195,7 @@ def _action_space(checkpoint: Checkpoint) -> gym.Space[Any]:
         return deepcopy(worlds.get(checkpoint.world).action_space)  # its generator is one's own
     actions = checkpoint.model.config.actions
     if isinstance(actions, DiscreteActions):
-        return spaces.Discrete(actions.count)
+        return spaces.Discrete(actions.count, start=actions.start)
+    if isinstance(actions, MultiDiscreteActions):
+        return spaces.MultiDiscrete(list(actions.counts))
     return spaces.Box(0.0, 1.0, actions.shape, np.float32)

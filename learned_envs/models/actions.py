@@ -13,10 +13,12 @@ class DiscreteActions:
     Attributes:
         count: Number of actions.
         idle: The action that stands in where a history is padded.
+        start: The first action; the others follow it.
     """
 
     count: int
     idle: int = 0
+    start: int = 0
 
     @property
     def size(self) -> int:
@@ -35,7 +37,8 @@ class DiscreteActions:
 
     def encode(self, action: Tensor) -> Tensor:
         """Encodes actions (...,) int64 as (..., count) float32."""
-        return (action[..., None] == torch.arange(self.count, device=action.device)).float()
+        known = torch.arange(self.start, self.start + self.count, device=action.device)
+        return (action[..., None] == known).float()
 
     def idle_code(self) -> Tensor:
         """The encoded idle action, (count,) float32."""
@@ -43,14 +46,63 @@ class DiscreteActions:
 
 
 @configuration
+class MultiDiscreteActions:
+    """Several choices at once, each as a one-hot vector, one behind the other.
+
+    Attributes:
+        counts: For each choice, among how many; they are numbered from 0.
+        idle: The action that stands in where a history is padded; 0 of each if not given.
+    """
+
+    counts: tuple[int, ...]
+    idle: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        if not self.idle:
+            object.__setattr__(self, "idle", (0,) * len(self.counts))
+        if len(self.idle) != len(self.counts):
+            raise ValueError(
+                f"`idle` (={self.idle}) must have one entry for each of `counts` (={self.counts})"
+            )
+
+    @property
+    def size(self) -> int:
+        """Length of an encoded action."""
+        return sum(self.counts)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one raw action."""
+        return (len(self.counts),)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of raw actions."""
+        return torch.int64
+
+    def encode(self, action: Tensor) -> Tensor:
+        """Encodes actions (..., len(counts)) int64 as (..., size) float32."""
+        known = [torch.arange(count, device=action.device) for count in self.counts]
+        hot = [action[..., i, None] == numbers for i, numbers in enumerate(known)]
+        return torch.cat(hot, -1).float()
+
+    def idle_code(self) -> Tensor:
+        """The encoded idle action, (size,) float32."""
+        return self.encode(torch.tensor(self.idle))
+
+
+@configuration
 class VectorActions:
-    """A Box or MultiBinary action, passed as it is.
+    """A Box or MultiBinary action, as numbers of like size.
 
     Attributes:
         idle: The action that stands in where a history is padded; as long as any action.
+        scale: By what each component is divided, so that a model sees numbers of about 1; none are
+            if empty.
     """
 
     idle: tuple[float, ...]
+    scale: tuple[float, ...] = ()
 
     @property
     def size(self) -> int:
@@ -68,12 +120,14 @@ class VectorActions:
         return torch.float32
 
     def encode(self, action: Tensor) -> Tensor:
-        """Returns actions (..., size) as float32."""
-        return action.float()
+        """Returns actions (..., size) as float32, each component divided by its scale."""
+        if not self.scale:
+            return action.float()
+        return action.float() / torch.tensor(self.scale, device=action.device)
 
     def idle_code(self) -> Tensor:
         """The encoded idle action, (size,) float32."""
-        return torch.tensor(self.idle)
+        return self.encode(torch.tensor(self.idle))
 
 
 @configuration
@@ -132,4 +186,4 @@ class PointActions(VectorActions):
         return torch.stack([*kinds, flag], 1)
 
 
-ActionEncoding = DiscreteActions | VectorActions | PointActions
+ActionEncoding = DiscreteActions | MultiDiscreteActions | VectorActions | PointActions

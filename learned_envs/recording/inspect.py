@@ -110,7 +110,7 @@ def inspect(
 
     Args:
         folder: A path or fsspec URL.
-        world: Counts the events; None looks the world up by the name in the recordings.
+        world: Counts the events; None finds the world that the folder is of.
         progress: Whether to show a progress bar while all frames are read.
 
     Raises:
@@ -118,8 +118,8 @@ def inspect(
         ValueError: If it is empty, damaged or of another schema or world.
     """
     store = EpisodeStore(folder, None if world is None else world.name)
-    if world is None and store.world in worlds.names():
-        world = worlds.get(store.world)
+    if world is None and (store.folder.description() or store.world in worlds.names()):
+        world = worlds.find(store.folder.name)
     headers = store.headers.values()
     tally = _Tally(world)
     for episode in tqdm(store, unit="episode", disable=not progress):

@@ -20,8 +20,9 @@ import gymnasium as gym
 from tqdm import tqdm
 
 from learned_envs.data.episode import EpisodeAttributes
+from learned_envs.data.folder import EpisodeFolder
 from learned_envs.data.writer import EpisodeWriter
-from learned_envs.recording.takes import planned_takes, record_take
+from learned_envs.recording.takes import MakeAgent, planned_takes, record_take
 from learned_envs.worlds import World
 
 
@@ -39,6 +40,7 @@ def record(
     max_steps: int | None = None,
     patience: float = 600.0,
     progress: bool = True,
+    agent: tuple[str, MakeAgent] | None = None,
 ) -> int:
     """Records until `out` holds `episodes` takes of this seed; skips those that it holds already.
 
@@ -56,6 +58,8 @@ def record(
         patience: Seconds that a worker may spend on one take, its start included, before it counts
             as hung and is stopped.
         progress: Whether to show a progress bar.
+        agent: Name and maker of who plays all takes instead of the world's behaviours; processes
+            receive the maker, so it must be picklable.
 
     Returns:
         How many takes this call recorded.
@@ -73,39 +77,46 @@ def record(
         raise ValueError(f"`max_steps` (={max_steps}) must be at least 1")
     if not patience > 0:
         raise ValueError(f"`patience` (={patience}) must be more than 0 seconds")
-    plan = planned_takes(world, episodes, seed, behaviours)
+    name, make_agent = agent or (None, None)
+    plan = planned_takes(world, episodes, seed, behaviours, name)
     folder = os.fspath(out)
+    if world.own is not None:
+        EpisodeFolder(folder).describe(world.own.to_json())
     whole = EpisodeWriter(folder, world.name).whole_takes
     missing = [take for take in plan if take.take not in whole]
     done = len(plan) - len(missing)
+    recorder = _Recorder(world, folder, max_steps, make_agent)
     with tqdm(total=len(plan), initial=done, unit="episode", disable=not progress) as bar:
         if workers:
-            crew = _Crew(world, folder, max_steps, min(workers, len(missing)), patience)
+            crew = _Crew(recorder, min(workers, len(missing)), patience)
             crew.record(missing, bar.update)
         else:
-            recorder = _Recorder(world, folder, max_steps)
             for take in missing:
                 recorder.record(take)
                 bar.update()
     return len(missing)
 
 
+@dataclass
 class _Recorder:
-    """Plays takes in this process and writes them."""
+    """Plays takes and writes them, in the process in which it first plays one."""
 
-    def __init__(self, world: World, out: str, max_steps: int):
-        self._world, self._out, self._max_steps = world, out, max_steps
+    world: World
+    out: str
+    max_steps: int
+    make_agent: MakeAgent | None
 
     @cached_property
     def _env(self) -> gym.Env[Any, Any]:
-        return self._world.make_real()
+        return self.world.make_real()
 
     @cached_property
     def _writer(self) -> EpisodeWriter:
-        return EpisodeWriter(self._out, self._world.name)
+        return EpisodeWriter(self.out, self.world.name)
 
     def record(self, take: EpisodeAttributes) -> None:
-        self._writer.write_take(record_take(self._world, self._env, take, self._max_steps))
+        played = record_take(self.world, self._env, take, self.max_steps, self.make_agent)
+        self._writer.write_take(played)
 
     def attempt(self, take: EpisodeAttributes) -> _Failure | None:
         """Records a take; returns what went wrong, in a form that crosses processes."""
@@ -127,10 +138,9 @@ class _Failure:
     details: str
 
 
-def _work(connection: Connection, world: World, out: str, max_steps: int) -> None:
+def _work(connection: Connection, recorder: _Recorder) -> None:
     """Records the takes that arrive, until the other end closes or its process is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which closes the pipe
-    recorder = _Recorder(world, out, max_steps)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             take = connection.recv()
@@ -151,9 +161,8 @@ class _Crew:
     A worker that died or hung is not replaced: the others do the rest.
     """
 
-    def __init__(self, world: World, out: str, max_steps: int, size: int, patience: float):
-        self._world, self._out, self._max_steps, self._size = world, out, max_steps, size
-        self._patience = patience
+    def __init__(self, recorder: _Recorder, size: int, patience: float):
+        self._recorder, self._size, self._patience = recorder, size, patience
         self._workers: dict[Connection, _Worker] = {}
         self._losses: list[str] = []
 
@@ -180,9 +189,9 @@ class _Crew:
             raise WorkerError(
                 f"{len(self._losses)} of {self._size} workers were lost: "
                 f"{'; '.join(self._losses)}. {recorded} of {len(takes)} episodes were recorded and "
-                f"are kept in {self._out}. Record again with the same settings to get the rest: "
-                "with fewer workers if memory was short (exit code -9), with a larger `patience` "
-                "if the world is only slow"
+                f"are kept in {self._recorder.out}. Record again with the same settings to get the "
+                "rest: with fewer workers if memory was short (exit code -9), with a larger "
+                "`patience` if the world is only slow"
             )
 
     def _heard(self) -> list[Connection]:
@@ -201,9 +210,7 @@ class _Crew:
     def _hire(self, number: int, take: EpisodeAttributes) -> None:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(
-            target=_work, args=(theirs, self._world, self._out, self._max_steps), daemon=True
-        )
+        process = context.Process(target=_work, args=(theirs, self._recorder), daemon=True)
         process.start()
         theirs.close()  # so that the worker's death closes the pipe
         self._workers[ours] = _Worker(number, process, take, 0.0)

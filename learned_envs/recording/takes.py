@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -11,14 +11,18 @@ import numpy as np
 from learned_envs.data.episode import Episode, EpisodeAttributes
 from learned_envs.recording.cast import behaviour_weights
 from learned_envs.recording.metadata import metadata_names
-from learned_envs.worlds import World
+from learned_envs.worlds import Behaviour, World
 
 MAX_TAKES = 1_000_000
 _GOLDEN = (5**0.5 - 1) / 2
 
 
 def planned_takes(
-    world: World, count: int, seed: int, behaviours: Mapping[str, float] | None = None
+    world: World,
+    count: int,
+    seed: int,
+    behaviours: Mapping[str, float] | None = None,
+    agent: str | None = None,
 ) -> list[EpisodeAttributes]:
     """Says who plays which take, with which seed.
 
@@ -31,6 +35,7 @@ def planned_takes(
         count: How many takes, at most 1,000,000.
         seed: Of the recording, from 0.
         behaviours: Weights by name; None for the world's own.
+        agent: Name of an agent who plays all takes, instead of the world's behaviours.
 
     Raises:
         ValueError: If a behaviour is unknown to the world, or a number is out of its range.
@@ -39,7 +44,7 @@ def planned_takes(
         raise ValueError(
             f"`episodes` (={count}) must lie in [1, {MAX_TAKES}] and `seed` (={seed}) from 0"
         )
-    weights = behaviour_weights(world, behaviours)
+    weights = {agent: 1.0} if agent else behaviour_weights(world, behaviours)
     names, ends = list(weights), np.cumsum(list(weights.values()))
     offset = np.random.default_rng(seed).random()
     positions = (offset + _GOLDEN * np.arange(count)) % 1
@@ -56,8 +61,16 @@ def planned_takes(
     ]
 
 
+MakeAgent = Callable[[gym.Env[Any, Any], int], Behaviour]
+"""Makes an agent for one row from the env that is played and a seed."""
+
+
 def record_take(
-    world: World, env: gym.Env[Any, Any], attributes: EpisodeAttributes, max_steps: int
+    world: World,
+    env: gym.Env[Any, Any],
+    attributes: EpisodeAttributes,
+    max_steps: int,
+    make_agent: MakeAgent | None = None,
 ) -> Episode:
     """Plays one take; the same attributes give the same take.
 
@@ -66,13 +79,19 @@ def record_take(
         env: One of its real envs, without a time limit.
         attributes: Of the take, from `planned_takes`.
         max_steps: The take is truncated after so many steps.
+        make_agent: Makes who plays; None for the take's behaviour of the world.
 
     Returns:
-        The whole take, of any length. Its metadata are the numbers that `info` holds.
+        The whole take, of any length. Its metadata are the numbers that `info` holds, at the reset
+        and after every step.
     """
     random = np.random.default_rng([attributes.seed, 1])  # not the stream that the env draws from
-    player = world.make_behaviour([attributes.behaviour], [int(random.integers(2**31))])
-    options = world.reset_options(attributes.behaviour, random)
+    seed = int(random.integers(2**31))
+    if make_agent is None:
+        player = world.make_behaviour([attributes.behaviour], [seed])
+        options = world.reset_options(attributes.behaviour, random)
+    else:
+        player, options = make_agent(env, seed), None
     frame, info = env.reset(seed=attributes.seed, options=options)
     numbers = metadata_names(info)
     frames, actions, rewards = [frame], [], []
@@ -84,6 +103,7 @@ def record_take(
         frames.append(frame)
         actions.append(action)
         rewards.append(reward)
+        numbers = [name for name in numbers if name in info]
         for name in numbers:
             metadata[name].append(info[name])
         if truncated:
@@ -95,6 +115,6 @@ def record_take(
         reward=np.array(rewards, np.float32),
         terminated=last & terminated,
         truncated=last & (not terminated),
-        metadata={name: np.stack(values) for name, values in metadata.items()},
+        metadata={name: np.stack(metadata[name]) for name in numbers},
         attributes=attributes,
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from learned_envs.data.episode import Episode
     from learned_envs.models.world_model import WorldModelConfig
     from learned_envs.training.recipe import AnyRecipe
+    from learned_envs.worlds.own import OwnWorld
 
 
 class Behaviour(Protocol):
@@ -133,6 +134,7 @@ class World:
         reset_options: Options of `reset` that a behaviour's episodes begin with, or None.
         events: Counts the named events of a recorded episode.
         task: Where the reward is a function of the frames: which one. Else None.
+        own: The description of a world of one's own; None for one that the library knows by name.
         presets: Model configurations by name.
         recipes: Training configurations by preset name.
     """
@@ -157,8 +159,20 @@ class World:
     keys: Mapping[str, Any] = field(default_factory=dict)
     pointer: Pointer | None = None
     task: Task | None = None
+    own: OwnWorld | None = None
     presets: Mapping[str, Callable[[], WorldModelConfig]] = field(default_factory=dict)
     recipes: Mapping[str, Callable[[], AnyRecipe]] = field(default_factory=dict)
+
+    @property
+    def known_as(self) -> str | None:
+        """Its name among the library's worlds; None for a world of one's own."""
+        return self.name if self.own is None else None
+
+    @property
+    def dream_id(self) -> str:
+        """The id that its dream is made by."""
+        suffix = f"-{self.id_suffix}" if self.own is None else ""
+        return f"learned_envs:Dream{suffix}-v0"
 
     def make_real(self, **kwargs: Any) -> gym.Env[Any, Any]:
         """Builds the real env, without a time limit."""

@@ -1,0 +1,149 @@
+"""Looks at a Gymnasium environment and describes it as a world of one's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from learned_envs.worlds.frame_env import Picture, fps_of, make_env, rgb, shows_pictures
+from learned_envs.worlds.own import MULTIPLE, OwnWorld
+from learned_envs.worlds.spaces import end_of, names_needed, space_to_json
+
+SHORT_SIDE = 64
+"""Pixels of the shorter side of pictures for which no size is given."""
+
+_KEYS = {
+    "left": ("left", "a"), "right": ("right", "d"), "up": ("up", "w"), "down": ("down", "s"),
+    "fire": ("space",), "jump": ("space",), "forward": ("up", "w"), "toggle": ("space",),
+    "pickup": ("p",), "drop": ("o",),
+}  # fmt: skip
+_PAIRS = [("left", "right"), ("down", "up"), ("q", "e"), ("1", "2"), ("3", "4"), ("5", "6")]
+_IDLE = ("noop", "none", "idle", "nothing", "done")
+
+
+def describe(
+    env: str,
+    *,
+    name: str | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    picture: Picture | None = None,
+    image_size: tuple[int, int] | None = None,
+    fps: int | None = None,
+    max_episode_steps: int | None = None,
+) -> OwnWorld:
+    """Looks at an environment and describes it.
+
+    Args:
+        env: As `make_env` takes it.
+        name: Of the world; made from `env` if None.
+        env_kwargs: What the environment is made with.
+        picture: Whether its `observation` is seen or what it `render`s; if None, the observation
+            where that is a picture.
+        image_size: (H, W); if None, the shorter side becomes 64 and the other keeps the shape.
+        fps: Steps a second for people; if None, what the environment asks for.
+        max_episode_steps: If None, the environment's own limit, or 1,000 without one.
+
+    Raises:
+        ValueError: If there is no such environment, or it has no pictures or no actions that a
+            dream can take.
+    """
+    made = make_env(env, env_kwargs or {})
+    try:
+        picture = picture or ("observation" if shows_pictures(made.observation_space) else "render")
+        observation, _ = made.reset(seed=0)
+        shown = rgb(observation if picture == "observation" else made.render(), env)
+        space, limit = made.action_space, made.spec and made.spec.max_episode_steps
+        if isinstance(space, spaces.Box) and len(space.shape) != 1:
+            raise ValueError(
+                f"{env!r} has actions {space}: flatten them to one axis with a wrapper"
+            )
+        names = action_names(made, space)
+        return OwnWorld(
+            name=name or world_name(env),
+            env=env,
+            env_kwargs=dict(env_kwargs or {}),
+            picture=picture,
+            image_size=image_size or shrunk_size(*shown.shape[:2]),
+            fps=fps or fps_of(made),
+            max_episode_steps=max_episode_steps or limit or 1000,
+            action_space=space_to_json(space),
+            action_names=names,
+            idle_action=idle_action(space, names),
+            keys=keys(made, space, names),
+        )
+    finally:
+        made.close()
+
+
+def world_name(env: str) -> str:
+    """A short name for a file: `pong` of `ALE/Pong-v5`, `my_env` of `games.arcade:MyEnv`."""
+    last = re.split(r"[:/.]", env)[-1]
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", re.sub(r"-v\d+$", "", last))
+    return re.sub(r"\W+", "_", words).strip("_").lower() or "own"
+
+
+def shrunk_size(height: int, width: int) -> tuple[int, int]:
+    """A size (H, W) of about the same shape whose shorter side is 64 pixels, or fewer."""
+    by = min(1.0, SHORT_SIDE / min(height, width))
+    rounded = [max(MULTIPLE, MULTIPLE * round(side * by / MULTIPLE)) for side in (height, width)]
+    return rounded[0], rounded[1]
+
+
+def action_names(env: Any, space: spaces.Space[Any]) -> tuple[str, ...]:
+    """What an environment calls its actions; `action 0` and so on where it does not say."""
+    known, count = env.unwrapped, names_needed(space)
+    if hasattr(known, "get_action_meanings"):
+        names = [str(name).lower() for name in known.get_action_meanings()]
+    else:
+        names = [
+            name.lower() for name in getattr(getattr(known, "actions", None), "__members__", ())
+        ]
+    if isinstance(space, spaces.Discrete) and len(names) == count:
+        return tuple(names)
+    return tuple(f"action {i}" for i in range(count))
+
+
+def idle_action(space: spaces.Space[Any], names: Sequence[str]) -> Any:
+    """The action that does least: one that is called so, or zeros as far as the space allows."""
+    match space:
+        case spaces.Discrete():
+            named = [i for i, name in enumerate(names) if name in _IDLE]
+            return int(space.start) + (named[0] if named else 0)
+        case spaces.Box():
+            return np.clip(np.zeros(space.shape, space.dtype), space.low, space.high).tolist()
+        case _:
+            return [0] * names_needed(space)
+
+
+def keys(env: Any, space: spaces.Space[Any], names: Sequence[str]) -> dict[str, Any]:
+    """Which keys a person plays with: as the environment says, else guessed from names.
+
+    Actions without a key get those of the digits; of a Box, pairs of keys move a component to
+    either end, the first with the arrows.
+    """
+    idle = idle_action(space, names)
+    found: dict[str, Any] = {}
+    if isinstance(space, spaces.Discrete):
+        start = int(space.start)
+        for number, name in enumerate(names):
+            for key in _KEYS.get(name, ()):
+                found.setdefault(key, start + number)
+        told = getattr(env.unwrapped, "get_keys_to_action", dict)() or {}
+        for pressed, number in told.items():
+            if len(pressed) == 1 and isinstance(pressed[0], str) and number != idle:
+                found.setdefault("space" if pressed[0] == " " else pressed[0], int(number))
+        reached = {*found.values(), idle}
+        spare = [str(digit) for digit in range(1, 10)]
+        for number in range(start, start + int(space.n)):
+            if number not in reached and spare:
+                found[spare.pop(0)] = number
+        return found
+    for place, (less, more) in zip(range(names_needed(space)), _PAIRS, strict=False):
+        for key, value in ((less, end_of(space, place, -1)), (more, end_of(space, place, 1))):
+            if value != idle[place]:
+                found[key] = [value if i == place else v for i, v in enumerate(idle)]
+    return found
