@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import gymnasium as gym
 import tyro
+
+if TYPE_CHECKING:
+    from learned_envs.worlds import World
 
 Positional = tyro.conf.Positional
 
@@ -36,6 +39,8 @@ def record(
 ) -> None:
     """Records episodes of a real world, played by its scripted behaviours.
 
+    Any other world is recorded by `learned-envs record gym`: its `--help` says how.
+
     Args:
         world: Name of the world.
         out: Folder of the recording; what it holds already is kept and counted.
@@ -49,15 +54,87 @@ def record(
     record_world(worlds.get(world), out, episodes=episodes, workers=workers, seed=seed)
 
 
+def record_gym(
+    *,
+    env: str,
+    out: Path,
+    episodes: int = 100,
+    steps: int | None = None,
+    policy: str | None = None,
+    chance: float = 0.1,
+    kwargs: str = "{}",
+    picture: Literal["observation", "render"] | None = None,
+    size: tuple[int, int] | None = None,
+    fps: int | None = None,
+    name: str | None = None,
+    workers: int = 1,
+    seed: int = 0,
+) -> None:
+    """Records episodes of any Gymnasium environment, to train a dream of it.
+
+    Args:
+        env: Its id (`ALE/Pong-v5`), or the import path of a class or function that makes it
+            (`package.module:MyEnv`).
+        out: Folder of the recording; what it holds already is kept and counted.
+        episodes: How many episodes the folder shall hold.
+        steps: Longest episode; the environment's own limit, or 1,000, if not given.
+        policy: Who plays: a Stable-Baselines3 `.zip`, or the import path of a function that maps an
+            observation to an action. Players who act by chance, and hold what they do, if not
+            given.
+        chance: Share of the steps at which a player acts by chance in place of the policy.
+        kwargs: What the environment is made with, as JSON.
+        picture: Whether its observation is seen or what it renders; the observation, where that is
+            a picture, if not given.
+        size: Height and width of the pictures; about 64 at the shorter side if not given.
+        fps: Steps a second for people; what the environment asks for if not given.
+        name: Of the world; made from the id if not given.
+        workers: Processes.
+        seed: Of the recording; different seeds share no episode.
+    """
+    import json
+
+    from learned_envs.recording.policies import MakeAgent
+    from learned_envs.recording.recorder import record as record_world
+    from learned_envs.worlds.look import describe
+
+    try:
+        given = dict(json.loads(kwargs))
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"`--kwargs` (={kwargs!r}) must be a JSON object, such as '{{\"level\": 2}}'"
+        ) from None
+    own = describe(
+        env, name=name, env_kwargs=given, picture=picture, image_size=size, fps=fps,
+        max_episode_steps=steps,
+    )  # fmt: skip
+    agent = MakeAgent(policy, chance) if policy else None
+    record_world(
+        own.world(), out, episodes=episodes, workers=workers, seed=seed,
+        agent=agent and (agent.name, agent),
+    )  # fmt: skip
+    print(f"learned-envs inspect {out}   shows what was recorded, and what can be trained on it")
+
+
 def inspect(folder: Positional[Path], /) -> None:
     """Prints what a recording contains: events, actions, frozen frames, input lag.
+
+    Of a world of one's own it also says which preset would be trained, why, and for how long.
 
     Args:
         folder: Of the recording.
     """
+    from learned_envs import worlds
     from learned_envs.recording.inspect import inspect as inspect_folder
 
-    print(inspect_folder(folder))
+    print(inspect_folder(folder, progress=True))
+    world = worlds.find(str(folder))
+    if world.own is not None:
+        from learned_envs.pipeline import expected_minutes, suited
+
+        world, facts = suited(world, str(folder))
+        minutes = expected_minutes(world, facts.preset, str(folder))
+        print(f"  preset         {facts.preset}: {facts.reason}")
+        print(f"  training       about {minutes:,.0f} minutes on this machine")
 
 
 def chunks(folder: Positional[Path], /, *, out: Path, seconds: float = 6.0) -> None:
@@ -75,10 +152,10 @@ def chunks(folder: Positional[Path], /, *, out: Path, seconds: float = 6.0) -> N
 
 
 def train(
-    world: Positional[str],
+    world: Positional[str | None] = None,
     /,
     *,
-    preset: str = "small",
+    preset: str | None = None,
     recordings: str = "sim",
     out: Path | None = None,
     minutes: float | None = None,
@@ -90,8 +167,9 @@ def train(
     """Trains a dream of a world; run again, it goes on where it stopped.
 
     Args:
-        world: Name of the world.
-        preset: `small` (packaged) or `seed` (the published model).
+        world: Name of the world; the one that `--recordings` is of, if not given.
+        preset: `small` (packaged) or `seed` (the published model); for a world of one's own
+            `sparse` or `latent`, by default the one that `inspect` names.
         recordings: Folder of a recording, or `sim` to play the simulator while training.
         out: Folder of the run.
         minutes: Stop at the end of a round after so long.
@@ -101,11 +179,20 @@ def train(
         init_from: Weights to begin from, e.g. the world's name for the packaged ones.
     """
     from learned_envs import worlds
-    from learned_envs.pipeline import train_preset
+    from learned_envs.pipeline import suited, train_preset
 
-    found = worlds.get(world)
+    if world is None and recordings == "sim":
+        raise ValueError(
+            f"neither a world nor --recordings was given: name one of {', '.join(worlds.names())}, "
+            "or give the folder of a recording"
+        )
+    found = worlds.find(world or recordings)
+    if found.own is not None:
+        found, facts = suited(found, recordings)
+        preset = preset or facts.preset
+    preset = preset or "small"
     done = train_preset(
-        found, preset, out or Path("runs") / f"{world}-{preset}", recordings=recordings,
+        found, preset, out or Path("runs") / f"{found.name}-{preset}", recordings=recordings,
         minutes=minutes, steps=steps, batch=batch, device=device, init_from=init_from,
     )  # fmt: skip
     print(f"{done.steps:,} of {done.of:,} steps: {done.checkpoint or 'the codec comes first'}")
@@ -124,6 +211,7 @@ def evaluate(
     seed: int = 900_000,
     policies: int = 0,
     trust: bool = False,
+    recordings: str | None = None,
     out: Path | None = None,
     docs: Path | None = None,
     card: bool = False,
@@ -131,7 +219,7 @@ def evaluate(
     """Measures a dream on held-out play: error, lawfulness, event rates and, if asked, policies.
 
     Args:
-        world: Name of the world.
+        world: Name of the world, or a folder: of a checkpoint, or of recordings.
         weights: Folder of a checkpoint; the packaged weights if not given.
         rollouts: Free rollouts, half of them under a careful behaviour; 64 if not given, and of a
             paint program 20 under its painters; 0 to measure only what else is asked for.
@@ -142,17 +230,19 @@ def evaluate(
             an hour on two cores.
         trust: Also measure how far the dream can be trusted: whether a classifier tells it from the
             real world, whether actions act, whether doubt knows; about a quarter of an hour.
+        recordings: Measure errors and trust on the test split of this recording, not on the real
+            world played for it; a world of one's own needs one.
         out: Write the figures to this JSON file.
         docs: Also write into this docs folder's results: the tables, if the weights are packaged
             ones, and for any weights their row in the world's standing.
         card: Also write the tables into the checkpoint's model card.
     """
-    from learned_envs import worlds
     from learned_envs.evaluation.evaluate import evaluate as evaluate_world
 
+    found, weights = _subject(world, weights)
     evaluate_world(
-        worlds.get(world), weights, rollouts=rollouts, steps=steps, rows=rows, seed=seed,
-        policies=policies, trust=trust, out=out, docs=docs, card=card, command=_command_line(),
+        found, weights, rollouts=rollouts, steps=steps, rows=rows, seed=seed, policies=policies,
+        trust=trust, recordings=recordings, out=out, docs=docs, card=card, command=_command_line(),
     )  # fmt: skip
 
 
@@ -164,6 +254,7 @@ def compare(
     behaviour: str | None = None,
     seed: int = 0,
     weights: str | None = None,
+    recordings: str | None = None,
     out: Path = Path("out"),
 ) -> None:
     """Plays the real world and its dream side by side: a GIF, `metrics.json` and `report.html`.
@@ -176,14 +267,16 @@ def compare(
         behaviour: Which scripted player drives both; the world's first if not given.
         seed: Of both.
         weights: Folder of a checkpoint; the packaged weights if not given.
+        recordings: Play the test split of this recording in place of the real world, and have the
+            dream follow its actions.
         out: Folder to write to.
     """
-    from learned_envs import worlds
     from learned_envs.evaluation.compare import compare as compare_world
 
+    found, weights = _subject(world, weights)
     for path in compare_world(
-        worlds.get(world), steps=steps, behaviour=behaviour, seed=seed, weights=weights, out=out,
-        command=_command_line(),
+        found, steps=steps, behaviour=behaviour, seed=seed, weights=weights,
+        recordings=recordings, out=out, command=_command_line(),
     ):  # fmt: skip
         print(path)
 
@@ -214,10 +307,9 @@ def play(
         device: Where to dream.
         out: Folder for pictures, films and the answers of the quiz.
     """
-    from learned_envs import worlds
     from learned_envs.play import launch
 
-    found = worlds.get(world)
+    found, weights = _subject(world, weights)
     if quiz:
         print(launch.quiz(found, weights=weights, device=device, seed=seed, out=out))
     elif measure is not None:
@@ -280,15 +372,23 @@ def bench(
         docs: Also write into this docs folder's results: of weights that are not the packaged ones
             only the cost of a step, in which weights play no part.
     """
-    from learned_envs import worlds
     from learned_envs.evaluation.speed.bench import bench as bench_world
     from learned_envs.evaluation.speed.soak import soak_world
 
-    found, command = worlds.get(world), _command_line()
+    (found, weights), command = _subject(world, weights), _command_line()
     if soak is None:
         bench_world(found, weights, out=out, docs=docs, command=command)
     else:
         soak_world(found, soak, weights, out=out, docs=docs, command=command)
+
+
+def _subject(world: str, weights: str | None) -> tuple[World, str | None]:
+    """The world of that name, or that a folder is of; a checkpoint's folder gives weights, too."""
+    from learned_envs import worlds
+
+    found = worlds.find(world)
+    is_checkpoint = world not in worlds.names() and (Path(world) / "config.json").is_file()
+    return found, world if weights is None and is_checkpoint else weights
 
 
 def _command_line() -> str:
@@ -299,6 +399,9 @@ def _command_line() -> str:
         del words[place : place + 2]
     return " ".join(["learned-envs", *words])
 
+
+SOURCES = {"gym": record_gym}
+"""What `record` takes in place of a world's name."""
 
 COMMANDS = {
     "list": list_worlds,
@@ -316,8 +419,13 @@ COMMANDS = {
 
 def main() -> None:
     """Entry point of `learned-envs`; errors that a user can mend come without a traceback."""
+    words = sys.argv[1:]
     try:
-        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="learned-envs")
+        if words[:1] == ["record"] and words[1:2] and words[1] in SOURCES:
+            source = SOURCES[words[1]]
+            tyro.cli(source, prog=f"learned-envs record {words[1]}", args=words[2:])
+        else:
+            tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="learned-envs")
     except (ValueError, OSError, RuntimeError, gym.error.Error) as error:
         if os.environ.get("LEARNED_ENVS_TRACEBACK"):
             raise

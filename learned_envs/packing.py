@@ -19,13 +19,20 @@ from learned_envs.models.checkpoint import Starts, save_checkpoint
 from learned_envs.models.codecs.codec import Codec, to_images
 from learned_envs.models.configuration import to_json
 from learned_envs.models.dreaming import look_back
+from learned_envs.models.history import looked_back_on
 from learned_envs.models.world_model import DOUBT_LEVELS, WorldModel, draw_noise
 from learned_envs.training.recipe import AnyRecipe
 from learned_envs.worlds import World
+from learned_envs.worlds.own import in_settings
 
 HELD_OUT_SEED = 900_000
 HELD_OUT_ROWS = 64
 STARTS, MOST_BYTES = 16, 10 * 2**20
+
+_LICENCE = "MIT, like the library: weights and data were made by it."
+_OWN_LICENCE = (
+    "That of whoever recorded the data: say here what it is before you share the weights."
+)
 
 _SETTLING = 8  # steps after which dynamics remember
 _HIDDEN = 0.05  # what a start may hide from the codec
@@ -64,6 +71,10 @@ def pack(
     """
     model = deepcopy(model).to("cpu").eval()
     model.surprises.copy_(measure_surprises(model, held_out))
+    if world.own is None:
+        starts = collect_starts(world, model.codec)
+    else:
+        starts = recorded_starts(model, held_out)
     whole = world.recipes[origin.preset]() if origin.preset else origin.recipe
     trained = {
         "preset": origin.preset,
@@ -73,14 +84,15 @@ def pack(
     save_checkpoint(
         folder,
         model,
-        collect_starts(world, model.codec),
+        starts,
         world=world.name,
         settings={
             "fps": world.fps,
             "max_episode_steps": world.max_episode_steps,
             "trained": trained,
         }
-        | ({"reward": "frames"} if world.task else {}),
+        | ({"reward": "frames"} if world.task else {})
+        | (in_settings(world.own) if world.own else {}),
         card=model_card(world, model, origin),
     )
     return folder
@@ -93,6 +105,12 @@ def model_card(world: World, model: WorldModel, origin: Origin) -> str:
     behaviours = dict(origin.recipe.behaviours) or world.behaviours
     played = ", ".join(f"{name} {share:g}" for name, share in behaviours.items())
     command = f"learned-envs train {world.name} --preset {origin.preset}"
+    dreams = f"`Real-{world.id_suffix}-v0`"
+    made = f'gymnasium.make("Dream-{world.id_suffix}-v0")'
+    if world.own is not None:
+        command = f"learned-envs train --recordings {origin.recordings} --preset {origin.preset}"
+        dreams = f"`{world.own.env}`" if world.own.env else "recorded footage"
+        made = 'gymnasium.make("learned_envs:Dream-v0", weights="<this folder>")'
     data = (
         f"The real world's simulator, played while training by its behaviours ({played}) from "
         f"usual and odd starts. Seeds from {HELD_OUT_SEED:,} on were kept for measuring."
@@ -101,8 +119,8 @@ def model_card(world: World, model: WorldModel, origin: Origin) -> str:
     )
     return f"""# {world.id_suffix}, dreamed
 
-A `{dynamics}` of {parameters:,} parameters that dreams `Real-{world.id_suffix}-v0`; play it as
-`gymnasium.make("Dream-{world.id_suffix}-v0")`.
+A `{dynamics}` of {parameters:,} parameters that dreams {dreams}; play it as
+`{made}`.
 
 ## Data
 
@@ -119,7 +137,7 @@ A `{dynamics}` of {parameters:,} parameters that dreams `Real-{world.id_suffix}-
 
 ## Licence
 
-MIT, like the library: weights and data were made by it.
+{_LICENCE if world.own is None else _OWN_LICENCE}
 """
 
 
@@ -171,6 +189,42 @@ def collect_starts(world: World, codec: Codec, count: int = STARTS) -> Starts:
     return Starts(
         frames=torch.from_numpy(frames),
         actions=idle.expand(len(frames), len(codec.ages) - 1, *idle.shape),
+    )
+
+
+def recorded_starts(
+    model: WorldModel, held_out: Iterator[Window], count: int = STARTS, tries: int = 16
+) -> Starts:
+    """Distinct histories from held-out play, of frames of a model's ages.
+
+    Over `count` rows, or as many as take no more than 10 MiB.
+
+    Raises:
+        ValueError: If in so many windows none is long enough.
+    """
+    histories: list[tuple[np.ndarray, np.ndarray]] = []
+    for window in islice(held_out, tries):
+        span = min(model.span, window.observation.shape[1])
+        for row in np.flatnonzero(window.valid[:, : span - 1].all(1)):
+            frames, actions = (
+                window.observation[row : row + 1, :span],
+                window.action[row, : span - 1],
+            )
+            picked, led = looked_back_on(
+                frames, actions[None], model.ages, np.array(model.actions.idle)
+            )
+            histories.append((picked[0], led[0]))
+        if len(histories) >= count:
+            break
+    if not histories:
+        raise ValueError("the validation split holds no stretch of play to begin from: record more")
+    count = max(1, min(count, MOST_BYTES // histories[0][0].nbytes, len(histories)))
+    chosen = np.linspace(0, len(histories) - 1, count).astype(int)
+    return Starts(
+        frames=torch.from_numpy(np.stack([histories[i][0] for i in chosen])),
+        actions=torch.from_numpy(np.stack([histories[i][1] for i in chosen])).to(
+            model.actions.dtype
+        ),
     )
 
 

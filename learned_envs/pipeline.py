@@ -18,7 +18,7 @@ import torch
 
 from learned_envs.data.store import EpisodeStore
 from learned_envs.data.window import Window
-from learned_envs.data.windows import StoreWindows
+from learned_envs.data.windows import EpisodeCache, StoreWindows
 from learned_envs.disk import full_disk_says, replace_file
 from learned_envs.dream.weights import resolve
 from learned_envs.models.checkpoint import load_checkpoint
@@ -33,8 +33,10 @@ from learned_envs.models.dynamics.pointer_editor import PointerEditor
 from learned_envs.models.place_reward import PlaceReward
 from learned_envs.models.world_model import WorldModel, WorldModelConfig
 from learned_envs.packing import HELD_OUT_ROWS, HELD_OUT_SEED, Origin, pack
+from learned_envs.recording.facts import facts_of
 from learned_envs.recording.live import LiveWindows, affordable_rows
-from learned_envs.training.codec import latent_spread, train_codec
+from learned_envs.training.closed_loop import closed_loop
+from learned_envs.training.codec import codec_loss, latent_spread, train_codec
 from learned_envs.training.journal import Journal
 from learned_envs.training.motion import MotionRecipe, motion_trainer
 from learned_envs.training.places import places_trainer
@@ -43,6 +45,7 @@ from learned_envs.training.ripples import ripples_trainer
 from learned_envs.training.sprites import train_sprites
 from learned_envs.training.trainer import dynamics_trainer
 from learned_envs.worlds import World
+from learned_envs.worlds.own_presets import Facts, with_presets
 
 _WINDOWS = 8  # that tell what places change to
 
@@ -63,6 +66,66 @@ class Trained:
     checkpoint: Path | None
     steps: int
     of: int
+
+
+def suited(world: World, recordings: str) -> tuple[World, Facts]:
+    """A world of one's own with presets made to measure, and what of its recordings they fit.
+
+    Args:
+        world: A world of one's own.
+        recordings: Folder of its recordings.
+
+    Raises:
+        ValueError: If the folder holds no episodes, or those of another world.
+        FileNotFoundError: If there is no such folder.
+    """
+    facts = facts_of(EpisodeStore(recordings, world.name))
+    return with_presets(world, facts), facts
+
+
+def expected_minutes(world: World, preset: str, recordings: str, device: str = "cpu") -> float:
+    """How long a preset's whole training takes here, judged by a few steps of each of its parts.
+
+    Rows that go on from predictions of their own cost more; they are counted in.
+
+    Raises:
+        ValueError: If the recordings have no training split.
+    """
+    config, recipe = world.presets[preset](), world.recipes[preset]()
+    assert isinstance(recipe, Recipe)
+    model = config.build().to(device)
+    window = next(recorded(world, recipe, recordings)[0](0))
+    seconds = 0.0
+    codec = model.codec
+    if isinstance(codec, TrainableCodec):
+        frames = torch.from_numpy(window.observation).flatten(0, 1)[: recipe.codec.batch]
+        images = to_images(frames.to(device))
+        step = _seconds(lambda: codec_loss(codec, images, recipe.codec)[0])
+        seconds += recipe.codec.steps * step
+    for share, resync in _closing_parts(recipe):
+        walk = closed_loop(
+            model, window, resync=resync, divergence=recipe.divergence,
+            on_truth=recipe.on_truth, damaged=recipe.damaged, device=torch.device(device),
+        )  # fmt: skip
+        seconds += share * recipe.steps * _seconds(lambda walk=walk: next(walk).loss.total)
+    return seconds / 60
+
+
+def _closing_parts(recipe: Recipe) -> list[tuple[float, float]]:
+    """Shares of a training, with the probability in each of going back to the truth."""
+    steps = np.linspace(0, recipe.steps, 11)[:-1]
+    open_share = float(np.mean([recipe.resync_at(int(step)) >= 1 for step in steps]))
+    return [(open_share, 1.0), (1 - open_share, 0.5)]
+
+
+def _seconds(loss: Callable[[], torch.Tensor], times: int = 4) -> float:
+    """The median time of a loss with its gradients, the first apart."""
+    taken = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        loss().backward()
+        taken.append(time.perf_counter() - begin)
+    return float(np.median(taken[1:]))
 
 
 def train_preset(
@@ -301,14 +364,12 @@ def simulated(world: World, recipe: AnyRecipe, _: str = "sim") -> tuple[Windows,
 def recorded(world: World, recipe: AnyRecipe, folder: str) -> tuple[Windows, Windows]:
     """Training and held-out windows from a recording's training and validation splits."""
     store = EpisodeStore(folder, world.name)
+    cache = EpisodeCache(store)
 
     def windows(number: int) -> Iterator[Window]:
+        seed = _seed(recipe.seed, number)
         return StoreWindows(
-            store,
-            "train",
-            batch=recipe.batch,
-            length=recipe.window,
-            seed=_seed(recipe.seed, number),
+            store, "train", batch=recipe.batch, length=recipe.window, seed=seed, cache=cache
         )
 
     def held_out(number: int) -> Iterator[Window]:

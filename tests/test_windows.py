@@ -18,6 +18,7 @@ from learned_envs.data import (
     StoreWindows,
     Window,
 )
+from learned_envs.data.windows import EpisodeCache
 from learned_envs.recording.cast import Cast, behaviour_weights
 from learned_envs.recording.live import LiveWindows
 from learned_envs.worlds.breakout import find_paddle
@@ -153,7 +154,8 @@ def test_a_pickled_iterator_goes_on_where_it_was(store: EpisodeStore) -> None:
 @pytest.mark.parametrize("cache_bytes", [0, 600])
 def test_windows_do_not_depend_on_the_cache(store: EpisodeStore, cache_bytes: int) -> None:
     cached = StoreWindows(store, "train", batch=8, length=8, seed=0)
-    other = StoreWindows(store, "train", batch=8, length=8, seed=0, cache_bytes=cache_bytes)
+    cache = EpisodeCache(store, cache_bytes)
+    other = StoreWindows(store, "train", batch=8, length=8, seed=0, cache=cache)
     for left, right in zip(taken(cached, 3), taken(other, 3), strict=True):
         assert_equal(left, right)
 

@@ -12,14 +12,43 @@ from learned_envs.data.store import EpisodeStore
 from learned_envs.data.window import Window
 
 
+class EpisodeCache:
+    """Episodes of a store, decoded once while there is room for them.
+
+    The frames of those that do not fit are decoded as they are asked for. Pickled, it is empty.
+
+    Args:
+        store: The recordings.
+        most_bytes: Decoded episodes are kept up to this size.
+    """
+
+    def __init__(self, store: EpisodeStore, most_bytes: int = 2**30):
+        self._store, self._most_bytes = store, most_bytes
+        self._kept: dict[str, Episode] = {}
+        self._bytes = 0
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"_kept": {}, "_bytes": 0}
+
+    def read(self, name: str) -> Episode:
+        """The episode called `name`; its frames are an array, or decode slices of themselves."""
+        if name not in self._kept:
+            episode = self._store.read(name, lazy=True)
+            size = int(np.prod(episode.observation.shape))
+            if self._bytes + size <= self._most_bytes:
+                self._bytes += size
+                episode = dataclasses.replace(episode, observation=episode.observation[:])
+            self._kept[name] = episode
+        return self._kept[name]
+
+
 class StoreWindows:
     """An endless iterator of `Window`, seeded: batch i depends on `seed` and i only.
 
     Every place inside every episode is as likely as any other, apart from `start_share`. Episodes
     shorter than a window are padded with their last frame, and the padding is not `valid`.
 
-    Decoded episodes are kept while `cache_bytes` lasts; windows of the others decode the frames
-    they need. The iterator can be pickled (without its cache) and goes on where it was.
+    The iterator can be pickled and goes on where it was.
 
     Args:
         store: The recordings.
@@ -28,7 +57,8 @@ class StoreWindows:
         length: Steps a window, T.
         seed: Of the choice of windows.
         start_share: Share of windows that begin with a take's first frame, in [0, 1].
-        cache_bytes: Decoded episodes are kept up to this size.
+        cache: Keeps decoded episodes of the store, for other iterators, too; one of its own if
+            None.
         skip: Batches to pass over, to go on where an earlier iterator stopped.
 
     Raises:
@@ -44,7 +74,7 @@ class StoreWindows:
         length: int,
         seed: int,
         start_share: float = 0.1,
-        cache_bytes: int = 2**30,
+        cache: EpisodeCache | None = None,
         skip: int = 0,
     ):
         if batch < 1 or length < 1:
@@ -62,18 +92,13 @@ class StoreWindows:
         places = np.maximum(steps - length + 1, 1)
         self._place_ends = np.cumsum(places)
         self._takes = np.flatnonzero([header.attributes.part == 0 for header in headers])
-        self._store, self._batch, self._length, self._seed = store, batch, length, seed
+        self._batch, self._length, self._seed = batch, length, seed
         self._start_share = start_share if self._takes.size else 0.0
         self._next = skip
-        self._cache_bytes = cache_bytes
-        self._cache: dict[int, Episode] = {}
-        self._cached_bytes = 0
+        self._cache = cache or EpisodeCache(store)
 
     def __iter__(self) -> Self:
         return self
-
-    def __getstate__(self) -> dict[str, object]:
-        return self.__dict__ | {"_cache": {}, "_cached_bytes": 0}
 
     def __next__(self) -> Window:
         random = np.random.default_rng([self._seed, self._next])
@@ -86,20 +111,10 @@ class StoreWindows:
             takes = self._takes[random.integers(self._takes.size, size=self._batch)]
             chosen, starts = np.where(at_start, takes, chosen), np.where(at_start, 0, starts)
         pieces = [
-            _cut(self._episode(index), start, self._length)
+            _cut(self._cache.read(self._names[index]), start, self._length)
             for index, start in zip(chosen.tolist(), starts.tolist(), strict=True)
         ]
         return _stacked(pieces)
-
-    def _episode(self, index: int) -> Episode:
-        if index not in self._cache:
-            episode = self._store.read(self._names[index], lazy=True)
-            size = int(np.prod(episode.observation.shape))
-            if self._cached_bytes + size <= self._cache_bytes:
-                self._cached_bytes += size
-                episode = dataclasses.replace(episode, observation=episode.observation[:])
-            self._cache[index] = episode
-        return self._cache[index]
 
 
 def _cut(episode: Episode, start: int, length: int) -> Window:

@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode
 
 from learned_envs.dream.dream import Dream
 from learned_envs.dream.dream_env import open_dream, refuse
+from learned_envs.dream.runtime import Runtime
 from sims.batch import BatchEnv, info_of_begun
 
 
@@ -95,6 +96,11 @@ class DreamVectorEnv(BatchEnv):
         self._dream.start(rows, generators, [{**common[row], **own.get(row, {})} for row in rows])
         begun = np.isin(np.arange(self.num_envs), rows)
         self.reset_info = self._runtime_info() | info_of_begun(self._dream.goals, begun)
+
+    @property
+    def runtime(self) -> Runtime:
+        """What steps the model."""
+        return self._dream.runtime
 
     def _runtime_info(self) -> dict[str, Any]:
         runtime = self._dream.runtime

@@ -10,6 +10,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from learned_envs.data.episode import Episode
+from learned_envs.data.store import EpisodeStore
 from learned_envs.dream.weights import resolve
 from learned_envs.evaluation import find_referee, make_referee
 from learned_envs.evaluation.film import Reel, write_film
@@ -18,7 +20,7 @@ from learned_envs.evaluation.measures import measure_errors
 from learned_envs.evaluation.metrics import HorizonErrors, psnr
 from learned_envs.evaluation.report import write_report
 from learned_envs.evaluation.report_sections import KINDS, Match
-from learned_envs.evaluation.rollouts import Rollout, rollout
+from learned_envs.evaluation.rollouts import Rollout, recorded_rollout, replayed, rollout
 from learned_envs.models.checkpoint import load_checkpoint
 from learned_envs.packing import HELD_OUT_SEED
 from learned_envs.worlds import World
@@ -41,11 +43,15 @@ def compare(
     behaviour: str | None = None,
     seed: int = 0,
     weights: str | None = None,
+    recordings: str | None = None,
     out: Path = Path("out"),
     scale: int | None = None,
     command: str = "",
 ) -> tuple[Path, Path, Path]:
     """Plays the real world and its dream with one kind of player, and writes what came of it.
+
+    With a recording, an episode of its test split stands for the real world: the dream begins with
+    its first frames and gets its actions.
 
     The errors by horizon are measured on a checkpoint; an exported file has no model to ask.
 
@@ -55,6 +61,8 @@ def compare(
         behaviour: Who plays; the world's first behaviour if None.
         seed: Of both envs and both players.
         weights: Folder of a checkpoint or an exported file; the packaged weights if None.
+        recordings: Folder of a recording, or None to play the real world; a world of one's own
+            needs one.
         out: Folder to write to; made if missing.
         scale: Screen pixels for a pixel of the world, in the film; as many as make a picture 320
             wide if None.
@@ -64,22 +72,35 @@ def compare(
         The paths of `<world>.gif`, `metrics.json` and `report.html` in `out`.
 
     Raises:
-        ValueError: If the world has no real env or no such behaviour.
+        ValueError: If the world has no real env or no such behaviour, or the recording no test
+            split.
     """
-    behaviour = _behaviour(world, behaviour)
     limit = world.max_episode_steps
-    real = world.make_real_vec(1, max_episode_steps=limit)
-    dream = gym.make_vec(
-        f"learned_envs:Dream-{world.id_suffix}-v0", 1, weights=weights, max_episode_steps=limit
-    )
-    folder = resolve(weights, world.name)
+    folder = resolve(weights, world.known_as)
     checkpoint = load_checkpoint(folder) if folder.is_dir() else None
+    if recordings is None and world.own is not None:
+        raise ValueError(
+            f"{world.name} is a world of one's own, whose dream is compared with a recording: give "
+            "its folder (--recordings)"
+        )
     errors = checkpoint and measure_errors(
-        world, checkpoint.model, HELD_OUT_SEED, _error_rows(world)
+        world, checkpoint.model, HELD_OUT_SEED, _error_rows(world), recordings
     )
+    shown = {"errors": errors, "card": checkpoint and checkpoint.card, "command": command}
+    dream: Any = gym.make_vec(world.dream_id, 1, weights=weights, max_episode_steps=limit)
+    if recordings is not None:
+        episode = _held_out_episode(EpisodeStore(recordings, world.name), seed)
+        begin = min(dream.runtime.spec.span, episode.steps) - 1
+        played = {
+            "real": recorded_rollout(episode, begin, steps),
+            "dream": replayed(dream, episode, begin, steps),
+        }
+        behaviour = episode.attributes.behaviour
+        return _write(world, played, behaviour=behaviour, seed=seed, out=out, scale=scale, **shown)
+    real = world.make_real_vec(1, max_episode_steps=limit)
     return compare_envs(
         world, real, dream, steps=steps, behaviour=behaviour, seed=seed, out=out, scale=scale,
-        errors=errors, card=checkpoint and checkpoint.card, command=command,
+        **shown,
     )  # fmt: skip
 
 
@@ -120,6 +141,25 @@ def compare_envs(
         kind: rollout(env, world.make_behaviour([behaviour], [seed]), steps, seed)
         for kind, env in zip(KINDS, (real, dream), strict=True)
     }
+    return _write(
+        world, played, behaviour=behaviour, seed=seed, out=out, scale=scale, errors=errors,
+        card=card, command=command,
+    )  # fmt: skip
+
+
+def _write(
+    world: World,
+    played: dict[str, Rollout],
+    *,
+    behaviour: str,
+    seed: int,
+    out: Path,
+    scale: int | None,
+    errors: tuple[HorizonErrors, HorizonErrors] | None,
+    card: str | None,
+    command: str,
+) -> tuple[Path, Path, Path]:
+    """Writes the film, the figures and the page of two games, the real and the dreamed."""
     lawful = find_referee(world.name)
     judged = {
         kind: judge(iter([play]), make_referee(world.name)) if lawful else None
@@ -130,7 +170,7 @@ def compare_envs(
     figures = {
         "world": world.name,
         "behaviour": behaviour,
-        "steps": steps,
+        "steps": len(played["real"].actions),
         "seed": seed,
         **{kind: _figures(played[kind], judged[kind]) for kind in played},
         "drift": _drift(judged["real"], judged["dream"]),
@@ -162,6 +202,18 @@ def compare_envs(
     report = out / "report.html"
     write_report(report, world, match, card=card, command=command)
     return film, metrics, report
+
+
+def _held_out_episode(store: EpisodeStore, seed: int) -> Episode:
+    """An episode of the test split, the longer the sooner: seed 0 gives the longest."""
+    names = store.names("test")
+    if not names:
+        raise ValueError(
+            f"none of the {len(store)} episodes in {store.folder.name} falls into the test split: "
+            "record more"
+        )
+    ordered = sorted(names, key=lambda name: -store.headers[name].steps)
+    return store.read(ordered[seed % len(ordered)])
 
 
 def _behaviour(world: World, name: str | None) -> str:

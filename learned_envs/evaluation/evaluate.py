@@ -1,7 +1,7 @@
 """The standing of a dream on held-out play: what a world is measured by, policies, trust.
 
 A world with laws is measured by its errors and by how it keeps them; koi ponds and paint programs
-have diagnostics of their own.
+have diagnostics of their own; of a world of one's own nothing is known but its errors.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from learned_envs.dream.weights import packaged, resolve
 from learned_envs.evaluation.card import write_measured
-from learned_envs.evaluation.measures import MEASURES, ROLLOUTS, Subject
+from learned_envs.evaluation.measures import MEASURES, ROLLOUTS, Subject, only_errors
 from learned_envs.evaluation.policies import compare_policies
 from learned_envs.evaluation.results import (
     as_markdown,
@@ -22,8 +22,11 @@ from learned_envs.evaluation.results import (
 )
 from learned_envs.evaluation.tables import policy_table
 from learned_envs.evaluation.trust.report import measure_trust, trust_table
+from learned_envs.evaluation.trust.sources import Live, Recorded
 from learned_envs.models.checkpoint import Checkpoint, load_checkpoint
 from learned_envs.worlds import World
+
+_CLIP_ROWS = 256  # games in each set of clips of the trust report
 
 
 def evaluate(
@@ -36,6 +39,7 @@ def evaluate(
     seed: int = 900_000,
     policies: int = 0,
     trust: bool = False,
+    recordings: str | None = None,
     out: Path | None = None,
     docs: Path | None = None,
     card: bool = False,
@@ -55,6 +59,8 @@ def evaluate(
         seed: First seed; row i of a batch is seeded with seed + i.
         policies: Also rank the ladder of policies by so many episodes each in both worlds.
         trust: Also measure the trust report.
+        recordings: Folder of a recording whose test split the errors and the trust report are
+            measured on; None to play the real world. A world of one's own needs one.
         out: Write the figures to this JSON file.
         docs: Also write into this docs folder's results: the tables, if the weights are packaged
             ones, and for any weights their row in the world's standing.
@@ -64,17 +70,18 @@ def evaluate(
     Returns:
         The figures as JSON types.
     """
-    checkpoint = resolve(weights, world.name)
+    checkpoint = resolve(weights, world.known_as)
     loaded = load_checkpoint(checkpoint)
     tables, figures, pictures = [], {}, {}
     if rollouts is None:
-        rollouts = ROLLOUTS[world.name]
+        rollouts = ROLLOUTS.get(world.name, 1)
     if rollouts:
         name, share = _training(loaded)
-        measured = MEASURES[world.name](
+        measured = MEASURES.get(world.name, only_errors)(
             Subject(
                 world=world, weights=weights, model=loaded.model, name=name, share=share,
-                rollouts=rollouts, steps=steps, rows=rows, seed=seed, command=command,
+                rollouts=rollouts, steps=steps, rows=rows, seed=seed, recordings=recordings,
+                command=command,
             )
         )  # fmt: skip
         figures |= measured.figures
@@ -88,7 +95,14 @@ def evaluate(
         figures["policies"] = scores.to_json()
         tables.append(policy_table(world, scores, command))
     if trust:
-        report = measure_trust(world, weights, loaded.model, seed=seed + 2000, progress=print)
+        source = (
+            Live(world, weights, _CLIP_ROWS)
+            if recordings is None
+            else Recorded(world, weights, loaded.model, recordings, _CLIP_ROWS)
+        )
+        report = measure_trust(
+            world, loaded.model, source, seed=seed + 2000, rows=_CLIP_ROWS, progress=print
+        )
         figures["trust"] = report.to_json()
         tables.append(trust_table(world, report, command))
     for table in tables:

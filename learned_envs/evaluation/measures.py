@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 
 from learned_envs.evaluation import make_referee
+from learned_envs.evaluation.held_out import held_out_windows
 from learned_envs.evaluation.judging import LawPair, judge
 from learned_envs.evaluation.koi_pond.likeness import codec_likeness, codec_table
 from learned_envs.evaluation.koi_pond.report import (
@@ -30,10 +31,14 @@ from learned_envs.evaluation.minipaint.tables import (
 )
 from learned_envs.evaluation.results import Table
 from learned_envs.evaluation.rollouts import Rollout, mixed_players, pieces
-from learned_envs.evaluation.tables import error_table, law_table, standing_table
+from learned_envs.evaluation.tables import (
+    error_standing,
+    error_table,
+    law_table,
+    standing_table,
+)
 from learned_envs.models.dreaming import dream_frames, reconstruction
 from learned_envs.models.world_model import WorldModel
-from learned_envs.recording.live import LiveWindows, affordable_rows
 from learned_envs.worlds import World
 
 Pair = TypeVar("Pair")  # what was measured of a dream, and of the real world
@@ -58,6 +63,7 @@ class Subject:
         steps: Length of each.
         rows: Games that errors are measured on.
         seed: First seed.
+        recordings: Folder of a recording whose test split errors are measured on, or None.
         command: What the tables say they were measured with.
     """
 
@@ -70,6 +76,7 @@ class Subject:
     steps: int
     rows: int
     seed: int
+    recordings: str | None
     command: str
 
     @property
@@ -117,6 +124,23 @@ def _ponds(subject: Subject) -> Measured:
     )
 
 
+def only_errors(subject: Subject) -> Measured:
+    """Errors against the truth, of a world of which nothing else is known."""
+    world, command = subject.world, subject.command
+    one_step, horizons = _errors(subject)
+    return Measured(
+        figures={"one_step": one_step.to_json(), "horizons": horizons.to_json()},
+        standing=error_standing(world, subject.name, subject.share, one_step, horizons, command),
+        tables=[error_table(world, one_step, horizons, command)],
+    )
+
+
+def _errors(subject: Subject) -> tuple[HorizonErrors, HorizonErrors]:
+    return measure_errors(
+        subject.world, subject.model, subject.seed, subject.rows, subject.recordings
+    )
+
+
 def _in_rollouts(
     subject: Subject,
     name: str,
@@ -136,7 +160,7 @@ def _in_rollouts(
         table: The whole table of one kind of players.
     """
     world, command = subject.world, subject.command
-    one_step, horizons = measure_errors(world, subject.model, subject.seed, subject.rows)
+    one_step, horizons = _errors(subject)
     found = {
         who: measure(world, subject.weights, names, subject.steps, first)
         for who, (names, first) in subject.players.items()
@@ -188,9 +212,12 @@ ROLLOUTS = {"breakout": 64, "koi_pond": 64, "minipaint": EPISODES, "minipaint_so
 
 
 def measure_errors(
-    world: World, model: WorldModel, seed: int, rows: int
+    world: World, model: WorldModel, seed: int, rows: int, recordings: str | None = None
 ) -> tuple[HorizonErrors, HorizonErrors]:
-    """One-step errors over many frames, and errors at horizons 1 to 64 over fewer."""
+    """One-step errors over many frames, and errors at horizons 1 to 64 over fewer.
+
+    On the test split of a recording, or on the real world played for it.
+    """
     span = model.span
 
     def predict(frames: np.ndarray, actions: np.ndarray) -> np.ndarray:
@@ -198,11 +225,10 @@ def measure_errors(
 
     def errors(horizon: int, count: int) -> HorizonErrors:
         steps = span - 1 + horizon
-        games = affordable_rows(world, rows, steps)
-        live = LiveWindows(world, games, steps, seed, warm_up=world.max_episode_steps // 2)
+        played = held_out_windows(world, recordings, rows=rows, steps=steps, seed=seed)
         return errors_by_horizon(
             predict,
-            islice(live, count),
+            islice(played, count),
             context=span,
             horizon=horizon,
             codec=reconstruction(model),
@@ -215,9 +241,7 @@ def measure_laws(
     world: World, weights: str | None, players: Sequence[str], steps: int, seed: int
 ) -> LawPair:
     """Plays free rollouts, dreamed and real, and has the world's referee watch both."""
-    dream = gym.make_vec(
-        f"Dream-{world.id_suffix}-v0", len(players), weights=weights, max_episode_steps=steps
-    )
+    dream = gym.make_vec(world.dream_id, len(players), weights=weights, max_episode_steps=steps)
     ended = np.zeros(len(players), bool)
 
     def watched(played: Iterator[Rollout]) -> Iterator[Rollout]:

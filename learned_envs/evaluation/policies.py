@@ -119,7 +119,7 @@ def compare_policies(
     return score_policies(
         lambda rows: world.make_real_vec(rows, max_episode_steps=steps),
         lambda rows: gym.make_vec(
-            f"learned_envs:Dream-{world.id_suffix}-v0",
+            world.dream_id,
             rows,
             weights=weights,
             max_episode_steps=steps,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from learned_envs.data.episode import Episode
 from learned_envs.worlds import Behaviour, World
 
 PIECE = 64
@@ -124,3 +125,45 @@ def pieces(
             age=np.stack(ages),
             doubt=doubts.astype(np.float64),
         )
+
+
+def recorded_rollout(episode: Episode, begin: int, steps: int) -> Rollout:
+    """Some steps of a recorded episode as a rollout of one row.
+
+    Args:
+        episode: What was recorded.
+        begin: The first step.
+        steps: How many, at most.
+    """
+    end = min(begin + steps, episode.steps)
+    played = slice(begin, end)
+    count = np.arange(end - begin + 1)[:, None]
+    return Rollout(
+        frames=episode.observation[begin : end + 1][:, None],
+        actions=episode.action[played, None],
+        rewards=episode.reward[played, None].astype(np.float64),
+        terminated=episode.terminated[played, None],
+        truncated=episode.truncated[played, None],
+        first=count == 0,
+        age=count,
+        doubt=np.full((end - begin, 1), np.nan),
+    )
+
+
+def replayed(dream: VectorEnv[Any, Any, Any], episode: Episode, begin: int, steps: int) -> Rollout:
+    """The same steps dreamed: from the frames up to the first, under the recorded actions.
+
+    Args:
+        dream: A batch of one dream.
+        episode: What was recorded.
+        begin: The first step; the frames before it are what the dream begins with.
+        steps: How many, at most.
+    """
+    end = min(begin + steps, episode.steps)
+    actions = iter(episode.action[begin:end, None])
+
+    def replay(observation: np.ndarray, first: np.ndarray) -> np.ndarray:
+        return next(actions)
+
+    known = {"frames": episode.observation[: begin + 1], "actions": episode.action[:begin]}
+    return rollout(dream, replay, end - begin, 0, {"rows": {0: known}})

@@ -72,6 +72,45 @@ def standing_table(
     )  # fmt: skip
 
 
+def error_standing(
+    world: World,
+    model: str,
+    share: float,
+    one_step: HorizonErrors,
+    horizons: HorizonErrors,
+    command: str,
+) -> Table:
+    """One row: how a model stands of whose world nothing is known but errors.
+
+    Args:
+        world: What it dreams.
+        model: Its name.
+        share: Of its whole training that it got.
+        one_step: Errors of single steps.
+        horizons: Errors of longer dreams.
+        command: That measured it.
+    """
+    error, longer = one_step.errors["prediction"], horizons.errors["prediction"]
+    last = horizons.errors["copy last"]
+    cells = [
+        share_of_training(share),
+        f"{error.psnr[0]:.1f}",
+        f"{error.changing_psnr[0]:.1f}",
+        f"{longer.psnr[-1]:.1f} ({last.psnr[-1]:.1f})",
+        f"`{command}`",
+    ]
+    return Table(
+        name=f"{world.name}-0-standing",
+        title=f"{world.id_suffix}: standing",
+        columns=(
+            "model", "share of its training", "one step, PSNR dB", "where it changes",
+            f"{len(longer.psnr)} steps on (if nothing changed)", "measured by",
+        ),
+        rows=[[model, *(greyed(cell) if share < 1 else cell for cell in cells)]],
+        note="Grey: a model that got only a share of its whole training.",
+    )  # fmt: skip
+
+
 def _decline(pair: LawPair, law: str) -> float:
     ages = pair.dream.report.held_by_age(law)
     ages = ages[~np.isnan(ages)]

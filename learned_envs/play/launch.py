@@ -174,7 +174,9 @@ def _window(
     recorded = _episode(replay, episode, world) if replay else None
     make_dream = None
     if weights is not None or packaged(world.name) is not None:
-        resolve(weights, world.name)  # what is not there shall end the command, not fill a window
+        resolve(
+            weights, world.known_as
+        )  # what is not there shall end the command, not fill a window
         make_dream = _maker(world, weights, device)
 
     def make_stage() -> Stage:
@@ -201,7 +203,7 @@ def _maker(world: World, weights: str | None, device: str) -> MakeDream:
 
     def make(steps: int | None) -> DreamEnv:
         return DreamEnv(
-            weights, world=world.name, runtime=runtime, device=device, sampler_steps=steps
+            weights, world=world.known_as, runtime=runtime, device=device, sampler_steps=steps
         )
 
     return make

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from learned_envs import worlds
 from learned_envs.data.episode import Episode
 from learned_envs.data.store import EpisodeStore
+from learned_envs.recording.facts import spread
 from learned_envs.recording.lag import LagEstimate, input_lag
 from learned_envs.worlds import World
 
@@ -128,7 +129,7 @@ def inspect(
     splits = {split: len(store.names(split)) for split in _SPLITS}
     frozen = tally.frozen / tally.steps
     actions = tally.coverage(next(iter(headers)).attributes.action_names)
-    lag = input_lag(_spread(store))
+    lag = input_lag(spread(store))
     return Report(
         folder=store.folder.name,
         world=store.world,
@@ -187,13 +188,6 @@ def _component(name: str, values: np.ndarray) -> ActionCoverage:
         low=float(values.min()),
         high=float(values.max()),
     )
-
-
-def _spread(store: EpisodeStore) -> Iterator[Episode]:
-    """Episodes from all over the folder, so that the first few already show every behaviour."""
-    names = store.names()
-    order = np.random.default_rng(0).permutation(len(names))
-    return (store.read(names[i]) for i in order)
 
 
 def _warnings(

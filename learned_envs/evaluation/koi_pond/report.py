@@ -66,7 +66,7 @@ def measure_ponds(
     rows = len(players)
 
     def dreams(limit: int | None) -> VectorEnv[Any, Any, Any]:
-        made = f"learned_envs:Dream-{world.id_suffix}-v0"
+        made = world.dream_id
         return gym.make_vec(made, rows, weights=weights, max_episode_steps=limit)
 
     def reals(limit: int | None) -> VectorEnv[Any, Any, Any]:

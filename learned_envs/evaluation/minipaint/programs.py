@@ -72,7 +72,7 @@ def real_programs(world: World, rows: int) -> EnvPrograms:
 
 def dreamed_programs(world: World, weights: str | None, rows: int) -> EnvPrograms:
     """The dream of a world, n times; `weights` as `gym.make("Dream-v0", weights=...)` has them."""
-    made = f"learned_envs:Dream-{world.id_suffix}-v0"
+    made = world.dream_id
     env = gym.make_vec(made, rows, weights=weights, max_episode_steps=_WITHOUT_END)
     return EnvPrograms(env, lambda frames: {"frames": frames[:, None]})
 

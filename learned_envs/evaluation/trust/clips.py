@@ -44,15 +44,15 @@ class Clips:
         return Clips(frames=self.frames[chosen], actions=self.actions[chosen], row=self.row[chosen])
 
     def __add__(self, other: Clips) -> Clips:
-        return Clips(
-            frames=np.concatenate([self.frames, other.frames]),
-            actions=np.concatenate([self.actions, other.actions]),
-            row=np.concatenate([self.row, other.row]),
-        )
+        return joined([self, other])
 
 
 def collect(
-    env: VectorEnv[Any, Any, Any], behaviour: Behaviour, ages: Sequence[int], seed: int
+    env: VectorEnv[Any, Any, Any],
+    behaviour: Behaviour,
+    ages: Sequence[int],
+    seed: int,
+    options: dict[str, Any] | None = None,
 ) -> dict[int, Clips]:
     """Plays a batch from a fresh reset and cuts clips from it.
 
@@ -62,6 +62,7 @@ def collect(
         ages: Ages in steps, at least `LENGTH` - 1. A clip of an age ends there, or before it within
             a fifth of the age; at most four of a row are taken.
         seed: Of the reset.
+        options: Of the reset.
 
     Returns:
         Clips by age.
@@ -71,11 +72,11 @@ def collect(
     """
     if min(ages) < LENGTH - 1:
         raise ValueError(f"`ages` (={list(ages)}) must be at least {LENGTH - 1}: a clip's length")
-    ends = {end: age for age in ages for end in _ends(age)}
+    ends = {end: age for age in ages for end in clip_ends(age)}
     cut: dict[int, list[Clips]] = {age: [] for age in ages}
     frames: list[np.ndarray] = []
     actions: list[np.ndarray] = []
-    steps = pieces(env, behaviour, max(ages), seed, piece=1)
+    steps = pieces(env, behaviour, max(ages), seed, options, piece=1)
     for now, piece in enumerate(steps, 1):
         frames = [*(frames or [piece.frames[0]]), piece.frames[1]][-LENGTH:]
         actions = [*actions, piece.actions[0]][1 - LENGTH :]
@@ -94,19 +95,22 @@ def collect(
             f"no game lived to age {short[0]} without a reset: play a more careful behaviour, or "
             "ask for younger clips"
         )
-    return {age: _joined(parts) for age, parts in found.items()}
+    return {age: joined(parts) for age, parts in found.items()}
 
 
-def _ends(age: int) -> list[int]:
+def clip_ends(age: int) -> list[int]:
+    """When clips of an age end: there, and before it within a fifth of the age, at most four."""
     ends = range(age, max(round(0.8 * age), LENGTH - 2), -LENGTH)
     return list(ends)[:_MOST_FROM_A_ROW]
 
 
-def _joined(parts: list[Clips]) -> Clips:
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole + part
-    return whole
+def joined(parts: Sequence[Clips]) -> Clips:
+    """All clips of some sets, at least one, as one set."""
+    return Clips(
+        frames=np.concatenate([part.frames for part in parts]),
+        actions=np.concatenate([part.actions for part in parts]),
+        row=np.concatenate([part.row for part in parts]),
+    )
 
 
 def freeze(clips: Clips, random: np.random.Generator) -> Clips:

@@ -15,18 +15,18 @@ from learned_envs.evaluation.metrics import psnr
 from learned_envs.evaluation.policies import ranks
 from learned_envs.evaluation.results import Table
 from learned_envs.evaluation.rollouts import pieces
-from learned_envs.evaluation.trust.branching import Branching, measure_branching
+from learned_envs.evaluation.trust.branching import Branching
 from learned_envs.evaluation.trust.clip_net import ClipNet, balanced_accuracy, classify, fit
-from learned_envs.evaluation.trust.clips import FAULTS, LENGTH, Clips, collect
+from learned_envs.evaluation.trust.clips import FAULTS, LENGTH, Clips
+from learned_envs.evaluation.trust.sources import Env, Source
 from learned_envs.models.dreaming import look_back
 from learned_envs.models.world_model import WorldModel, draw_noise
-from learned_envs.recording.live import LiveWindows, affordable_rows
 from learned_envs.worlds import World
 
-AGES = (15, 150, 900)
 IDLE_STEPS = 1000
-_FAULT_AGE = 150
 _WORST = 0.05
+_TOLD = 3  # components of an action that are told apart
+_SEEN = 10  # times at least, of a kind of action that is told apart
 _SPAN = 4  # frames that show an action: one before it, three after
 
 
@@ -40,11 +40,14 @@ class Trust:
         control: The same, real against other real games.
         faults: The same, real against real with a planted fault, by fault.
         actions_real: Balanced accuracy, above chance and as a share of what is left above it, of
-            the actions that an inverse-dynamics net, trained on real play, reads in real play.
+            the actions that an inverse-dynamics net, trained on real play, reads in real play;
+            nan where fewer than two kinds of action were seen often enough.
         actions_dream: The same in dreamed play.
-        branching: Whether dreamed branches part as real ones.
+        branching: Whether dreamed branches part as real ones; None where the real world cannot
+            branch.
         doubt: Area under the ROC curve of doubt for the steps in the worst 5% of squared error.
-        idle: By stretch of 200 idle steps, the change a step in dreamed pixels and in real ones.
+        idle: By stretch of 200 idle steps, the change a step in dreamed pixels and in real ones;
+            nan where there is no real env.
     """
 
     told_apart: Mapping[int, float]
@@ -52,7 +55,7 @@ class Trust:
     faults: Mapping[str, float]
     actions_real: float
     actions_dream: float
-    branching: Branching
+    branching: Branching | None
     doubt: float
     idle: Mapping[str, tuple[float, float]]
 
@@ -63,8 +66,8 @@ class Trust:
 
 def measure_trust(
     world: World,
-    weights: str | None,
     model: WorldModel,
+    source: Source,
     *,
     seed: int,
     rows: int = 256,
@@ -74,44 +77,31 @@ def measure_trust(
     """Measures a dream against the real world, without knowing what the world is about.
 
     Args:
-        world: With a real env to hold it against.
-        weights: As `gym.make("Dream-v0", weights=...)` takes them; the packaged ones if None.
-        model: The same weights, loaded.
+        world: What is dreamed.
+        model: What dreams it.
+        source: Of clips, real and dreamed.
         seed: First seed; four times `rows` seeds are used from it.
         rows: Games in each set of clips.
         steps: Optimiser steps of each classifier.
         progress: Told of each part when it is done.
     """
-
-    def dreams(count: int) -> gym.vector.VectorEnv[Any, Any, Any]:
-        return gym.make_vec(
-            f"learned_envs:Dream-{world.id_suffix}-v0",
-            count,
-            weights=weights,
-            max_episode_steps=None,
-        )
-
-    def played(env: gym.vector.VectorEnv[Any, Any, Any], first: int) -> dict[int, Clips]:
-        names = [next(iter(world.behaviours))] * rows
-        return collect(env, world.make_behaviour(names, range(first, first + rows)), AGES, first)
-
-    real = played(world.make_real_vec(rows, max_episode_steps=None), seed)
-    other = played(world.make_real_vec(rows, max_episode_steps=None), seed + rows)
-    dreamed = played(dreams(rows), seed + 2 * rows)
+    real, other = source.real(seed), source.real(seed + rows)
+    dreamed = source.dreamed(seed + 2 * rows)
     progress("clips played")
     judge = _Judge(world, steps)
     random = np.random.default_rng(seed)
+    young = source.fault_age
     trust = Trust(
-        told_apart={age: judge.tell(real[age], dreamed[age]) for age in AGES},
-        control={age: judge.tell(real[age], other[age]) for age in AGES},
+        told_apart={age: judge.tell(real[age], dreamed[age]) for age in source.ages},
+        control={age: judge.tell(real[age], other[age]) for age in source.ages},
         faults={
-            name: judge.tell(real[_FAULT_AGE], plant(other[_FAULT_AGE], random))
+            name: judge.tell(real[young], plant(other[young], random))
             for name, plant in FAULTS.items()
         },
         **_action_figures(world, real, other, dreamed, steps),
-        branching=measure_branching(world, dreams(64), seed=seed + 3 * rows),
-        doubt=doubt_auroc(world, model, seed),
-        idle=idle_motion(world, dreams(32), seed),
+        branching=source.branching(seed + 3 * rows),
+        doubt=doubt_auroc(model, source, seed, rows=min(rows, 64)),
+        idle=idle_motion(world, *source.idlers(), seed),
     )
     progress("measured")
     return trust
@@ -146,13 +136,20 @@ def encoded(world: World, actions: np.ndarray) -> np.ndarray:
 
 
 def kinds(world: World, actions: np.ndarray) -> np.ndarray:
-    """What kind each action (N, ...) is: (N,) int64; idle or not where they are continuous."""
+    """What kind each action (N, ...) is: (N,) int64.
+
+    Of discrete actions, which one. Of a pointer's, whether there is any. Of other vectors, on which
+    side of idle each of the first components is, or whether it is.
+    """
     space = world.action_space
     if isinstance(space, gym.spaces.Discrete):
         return actions.astype(np.int64) - int(space.start)
-    idle = np.broadcast_to(world.idle_action, actions.shape)
-    acting = (abs(actions - idle) > 1e-3).reshape(len(actions), -1).any(1)
-    return np.asarray(acting, np.int64)
+    apart = (actions - np.broadcast_to(world.idle_action, actions.shape)).reshape(len(actions), -1)
+    sides = np.sign(apart) * (abs(apart) > 1e-3)
+    if world.pointer is not None:
+        return np.asarray(sides.any(1), np.int64)
+    told = sides[:, :_TOLD].astype(np.int64) + 1
+    return told @ 3 ** np.arange(told.shape[1])
 
 
 def _action_figures(
@@ -171,15 +168,23 @@ def _action_figures(
         return np.concatenate(frames), kinds(world, np.concatenate(actions))
 
     frames, labels = moments(real)
-    nothing = np.zeros((len(frames), _SPAN - 1, 0), np.float32)
+    seen, counts = np.unique(labels, return_counts=True)
+    seen = seen[counts >= _SEEN]
+    if len(seen) < 2:  # nothing to tell apart
+        return {"actions_real": np.nan, "actions_dream": np.nan}
+    chance = 1 / len(seen)
+
+    def known(frames: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        chosen = np.isin(labels, seen)
+        nothing = np.zeros((chosen.sum(), _SPAN - 1, 0), np.float32)
+        return frames[chosen], nothing, np.searchsorted(seen, labels[chosen])
+
     torch.manual_seed(0)
-    net = ClipNet(frames.shape[2:4], int(labels.max()) + 1)
-    fit(net, frames, nothing, labels, steps=2 * steps, batch=256)
-    chance = 1 / len(np.unique(labels))
+    net = ClipNet(frames.shape[2:4], len(seen))
+    fit(net, *known(frames, labels), steps=2 * steps, batch=256)
 
     def skill(clips: Mapping[int, Clips]) -> float:
-        frames, labels = moments(clips)
-        nothing = np.zeros((len(frames), _SPAN - 1, 0), np.float32)
+        frames, nothing, labels = known(*moments(clips))
         return (balanced_accuracy(classify(net, frames, nothing), labels) - chance) / (1 - chance)
 
     return {"actions_real": skill(other), "actions_dream": skill(dreamed)}
@@ -187,15 +192,12 @@ def _action_figures(
 
 @torch.no_grad()
 def doubt_auroc(
-    world: World, model: WorldModel, seed: int, rows: int = 64, windows: int = 4
+    model: WorldModel, source: Source, seed: int, rows: int = 64, windows: int = 4
 ) -> float:
     """How well doubt finds the steps whose squared error is among the worst 5%: 0.5 to 1."""
-    steps = model.span + 31
-    rows = affordable_rows(world, rows, steps)
-    live = LiveWindows(world, rows, steps, seed, warm_up=world.max_episode_steps // 2)
     generators = [np.random.default_rng(seed + row) for row in range(rows)]
     doubts, errors = [], []
-    for window in islice(live, windows):
+    for window in islice(source.windows(rows, model.span + 31, seed), windows):
         for t in range(model.span - 1, window.valid.shape[1]):
             begin = t - model.span + 1
             kept = window.valid[:, begin : t + 1].all(1)
@@ -221,13 +223,18 @@ def auroc(score: np.ndarray, error: np.ndarray, worst: float = _WORST) -> float:
 
 
 def idle_motion(
-    world: World, dream: gym.vector.VectorEnv[Any, Any, Any], seed: int
+    world: World, dream: Env, real: Env | None, seed: int
 ) -> dict[str, tuple[float, float]]:
-    """Mean change of a pixel in a step while nobody acts, dreamed and real, by 200 steps."""
+    """Mean change of a pixel in a step while nobody acts, dreamed and real, by 200 steps.
+
+    Real ones are nan where there is no real env.
+    """
     rows = dream.num_envs
 
-    def motion(env: gym.vector.VectorEnv[Any, Any, Any]) -> np.ndarray:
-        idle = np.broadcast_to(world.idle_action, (rows, *(world.action_space.shape or ())))
+    def motion(env: Env | None) -> np.ndarray:
+        if env is None:
+            return np.full(IDLE_STEPS // 200, np.nan)
+        idle = np.stack([world.idle_action] * rows)
         changes = []
         for piece in pieces(env, lambda observation, first: idle, IDLE_STEPS, seed, piece=1):
             kept = ~piece.first[1]
@@ -235,19 +242,15 @@ def idle_motion(
             changes.append(step.mean() if kept.any() else np.nan)
         return np.nanmean(np.reshape(changes, (-1, 200)), 1)
 
-    pair = motion(dream), motion(world.make_real_vec(rows, max_episode_steps=None))
     return {
         f"{200 * i} to {200 * i + 200}": (float(a), float(b))
-        for i, (a, b) in enumerate(zip(*pair, strict=True))
+        for i, (a, b) in enumerate(zip(motion(dream), motion(real), strict=True))
     }
 
 
 def trust_table(world: World, trust: Trust, command: str) -> Table:
     """The report as one table."""
-
-    def share(value: float) -> str:
-        return f"{100 * value:.1f}%"
-
+    share = "{:.1%}".format
     rows = [
         *(
             (
@@ -266,15 +269,14 @@ def trust_table(world: World, trust: Trust, command: str) -> Table:
             share(trust.actions_dream),
             f"{share(trust.actions_real)} from real frames",
         ),
-        (
-            "branches recognised by their action",
-            share(trust.branching.recognised),
-            f"chance {share(trust.branching.chance)}",
-        ),
-        ("spread of branches, dreamed over real", f"{trust.branching.spread:.3f}", "1"),
+        *_branch_rows(trust.branching),
         ("doubt finds the worst 5% of steps, AUROC", f"{trust.doubt:.3f}", "1"),
         *(
-            (f"change a step in idle steps {steps}", f"{dreamed:.4f}", f"{real:.4f}")
+            (
+                f"change a step in idle steps {steps}",
+                f"{dreamed:.4f}",
+                "–" if np.isnan(real) else f"{real:.4f}",
+            )
             for steps, (dreamed, real) in trust.idle.items()
         ),
     ]
@@ -286,3 +288,16 @@ def trust_table(world: World, trust: Trust, command: str) -> Table:
         note="Balanced accuracies on held-out games: 50% means that a classifier cannot tell.",
         command=command,
     )
+
+
+def _branch_rows(branching: Branching | None) -> list[tuple[str, str, str]]:
+    if branching is None:
+        return []
+    return [
+        (
+            "branches recognised by their action",
+            f"{branching.recognised:.1%}",
+            f"chance {branching.chance:.1%}",
+        ),
+        ("spread of branches, dreamed over real", f"{branching.spread:.3f}", "1"),
+    ]

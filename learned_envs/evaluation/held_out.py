@@ -1,0 +1,46 @@
+"""Held-out play to measure on: of the real world itself, or of a recording's test split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from learned_envs.data.store import EpisodeStore
+from learned_envs.data.window import Window
+from learned_envs.data.windows import StoreWindows
+from learned_envs.recording.live import LiveWindows, affordable_rows
+from learned_envs.worlds import World
+
+
+def held_out_windows(
+    world: World,
+    recordings: str | None,
+    *,
+    rows: int,
+    steps: int,
+    seed: int,
+    warm_up: int | None = None,
+) -> Iterator[Window]:
+    """Endless windows of play that no model was trained on.
+
+    Args:
+        world: What is played.
+        recordings: Folder of a recording whose test split is taken; None to play the real world.
+        rows: In a window; of large frames as many as windows of 256 MiB hold.
+        steps: In a window.
+        seed: Of everything random.
+        warm_up: Steps that the real world is played before; half an episode if None.
+
+    Raises:
+        ValueError: If neither is there.
+    """
+    rows = affordable_rows(world, rows, steps)
+    if recordings is not None:
+        store = EpisodeStore(recordings, world.name)
+        return StoreWindows(store, "test", batch=rows, length=steps, seed=seed, start_share=0.0)
+    if world.own is not None:
+        raise ValueError(
+            f"{world.name} is a world of one's own, which is measured on the test split of a "
+            "recording: give its folder (--recordings)"
+        )
+    settled = world.max_episode_steps // 2 if warm_up is None else warm_up
+    return LiveWindows(world, rows, steps, seed, warm_up=settled)

@@ -1,0 +1,162 @@
+"""Models for worlds of one's own, made to measure, and which of them suits a recording."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from learned_envs.worlds.spaces import KINDS_OF_ACTIONS
+from learned_envs.worlds.world import World
+
+if TYPE_CHECKING:
+    from learned_envs.models.actions import ActionEncoding
+    from learned_envs.models.heads import HeadsConfig
+    from learned_envs.models.world_model import WorldModelConfig
+    from learned_envs.training.recipe import Recipe
+
+SPARSE = 0.15
+"""Share of the picture up to which what changes in a step is written place by place."""
+
+FEW_REWARDS = 8
+"""Rewards of so many values are told apart; of more, they are estimated."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What decides how a recorded world is best dreamed.
+
+    Attributes:
+        changing: Share of the 4x4 patches of the picture that change in a step, in the mean over
+            the steps that change any.
+        rewards: The values that rewards take, ascending, if they are few; else empty.
+    """
+
+    changing: float
+    rewards: tuple[float, ...] = ()
+
+    @property
+    def preset(self) -> str:
+        """The preset to choose."""
+        return "sparse" if self.changing <= SPARSE else "latent"
+
+    @property
+    def reason(self) -> str:
+        """Why that one, in one line."""
+        share = f"{self.changing:.1%} of the picture changes when anything does"
+        if self.preset == "sparse":
+            return f"{share}, no more than {SPARSE:.0%}: it is rewritten where it changes"
+        return f"{share}, more than {SPARSE:.0%}: each picture is drawn whole, from latents"
+
+
+def with_presets(world: World, facts: Facts) -> World:
+    """The same world of one's own, with the presets that can dream it."""
+    return dataclasses.replace(
+        world,
+        presets={"sparse": partial(sparse, world, facts), "latent": partial(latent, world, facts)},
+        recipes={"sparse": sparse_recipe, "latent": latent_recipe},
+    )
+
+
+def sparse(world: World, facts: Facts) -> WorldModelConfig:
+    """A sparse editor of pixels, as the packaged Breakout has: for things that move on a ground."""
+    from learned_envs.models.codecs.identity import IdentityConfig
+    from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
+    from learned_envs.models.world_model import WorldModelConfig
+
+    return WorldModelConfig(
+        image_size=_image_size(world),
+        actions=encoding(world.action_space, world.idle_action),
+        codec=IdentityConfig(),
+        dynamics=SparseEditorConfig(as_dreamed=0.33),
+        heads=_heads(facts, patch=4),
+    )
+
+
+def sparse_recipe() -> Recipe:
+    """Two hours on two cores without AMX, the last 40% in the model's own footsteps."""
+    from learned_envs.training.recipe import Recipe
+
+    return Recipe(
+        steps=6_000, batch=32, window=32, decay=0.5, warmup=300,
+        closing=((0.6, 0.0), (0.7, 0.95)), on_truth=0.6, divergence=3.0,
+    )  # fmt: skip
+
+
+def latent(world: World, facts: Facts) -> WorldModelConfig:
+    """Diffusion of an autoencoder's latents in three passes: for views that change as a whole."""
+    from learned_envs.models.codecs.autoencoder import AutoencoderConfig
+    from learned_envs.models.diffusion import DiffusionConfig, LogNormalSigma
+    from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
+    from learned_envs.models.dynamics.edm_unet import EdmUNetConfig
+    from learned_envs.models.world_model import WorldModelConfig
+
+    return WorldModelConfig(
+        image_size=_image_size(world),
+        actions=encoding(world.action_space, world.idle_action),
+        codec=AutoencoderConfig(channels=8, factor=4, widths=(48, 96), noise=0.05),
+        dynamics=DiffusionDynamicsConfig(
+            denoiser=EdmUNetConfig(widths=(96, 128), blocks=(2, 1), attention=False, head_width=32),
+            diffusion=DiffusionConfig(
+                training_sigma=LogNormalSigma(mean=-1.2), steps=3, sigma_max=2.0, sigma_min=1e-2
+            ),
+            context_noise=0.1,
+        ),
+        heads=_heads(facts, patch=2),
+    )
+
+
+def latent_recipe() -> Recipe:
+    """Two hours on two cores without AMX: the codec, then dynamics, at last in their footsteps."""
+    from learned_envs.training.codec import CodecRecipe
+    from learned_envs.training.recipe import Recipe
+
+    return Recipe(
+        steps=8_000, batch=32, window=16, decay=0.4, warmup=300, learning_rate=4e-4,
+        closing=((0.7, 0.0), (0.8, 0.7)), on_truth=0.5, damaged=0.0, divergence=30.0,
+        codec=CodecRecipe(steps=4_000, batch=32, equivariance=0.1),
+    )  # fmt: skip
+
+
+def encoding(space: gym.Space, idle: object) -> ActionEncoding:
+    """How a model is told actions of a space.
+
+    Raises:
+        ValueError: If it is not a kind of space that a dream can have.
+    """
+    from learned_envs.models.actions import DiscreteActions, MultiDiscreteActions, VectorActions
+
+    still = np.asarray(idle)
+    match space:
+        case spaces.Discrete():
+            first = int(space.start)
+            return DiscreteActions(count=int(space.n), idle=int(still), start=first)
+        case spaces.MultiDiscrete() if not np.any(space.start):
+            return MultiDiscreteActions(
+                counts=tuple(space.nvec.tolist()), idle=tuple(still.tolist())
+            )
+        case spaces.MultiBinary():
+            return VectorActions(idle=tuple(still.astype(float).tolist()))
+        case spaces.Box():
+            ends = np.maximum(abs(space.low), abs(space.high)).astype(float)
+            scale = np.where(np.isfinite(ends) & (ends > 0), ends, 1.0)
+            return VectorActions(
+                idle=tuple(still.astype(float).tolist()), scale=tuple(scale.tolist())
+            )
+    raise ValueError(f"actions {space} were given: a dream has {KINDS_OF_ACTIONS}, from 0 on")
+
+
+def _image_size(world: World) -> tuple[int, int]:
+    height, width, _ = world.observation_space.shape
+    return height, width
+
+
+def _heads(facts: Facts, patch: int) -> HeadsConfig:
+    from learned_envs.models.heads import HeadsConfig
+
+    return HeadsConfig(rewards=facts.rewards, patch=patch)

@@ -1,0 +1,196 @@
+"""A stranger's environment, all the way from its id to a dream of it that is played and judged."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from own_game import FIELD
+
+from learned_envs import cli, pipeline, worlds
+from learned_envs.data import EpisodeStore
+from learned_envs.evaluation.held_out import held_out_windows
+from learned_envs.evaluation.trust.clips import LENGTH
+from learned_envs.evaluation.trust.report import kinds, measure_trust, trust_table
+from learned_envs.evaluation.trust.sources import Recorded
+from learned_envs.models.checkpoint import load_checkpoint
+from learned_envs.packing import recorded_starts
+from learned_envs.play.clips import make_clips
+from learned_envs.recording.recorder import record
+from learned_envs.worlds.look import describe
+
+GAME = "own_game:DotEnv"
+EPISODES = 40
+
+
+def typed(folder: Path, line: str) -> None:
+    """Runs a command of the library in a folder, as if it had been typed there."""
+    here, words = os.getcwd(), sys.argv
+    os.chdir(folder)
+    sys.argv = ["learned-envs", *line.split()]
+    try:
+        cli.main()
+    finally:
+        os.chdir(here)
+        sys.argv = words
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Where a dream of the game was made with the commands of the tutorial."""
+    folder = tmp_path_factory.mktemp("own")
+    typed(folder, f"record gym --env {GAME} --out recordings --episodes {EPISODES} --steps 60")
+    typed(folder, "train --recordings recordings --out run --steps 2 --batch 4")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def world(folder):
+    return worlds.find(str(folder / "run" / "checkpoint"))
+
+
+def test_the_recording_says_what_will_be_trained(folder, capsys):
+    typed(folder, "inspect recordings")
+    shown = capsys.readouterr().out
+    assert f"{EPISODES} takes" in shown
+    assert "preset         sparse:" in shown
+    assert "minutes on this machine" in shown
+
+
+def test_the_dream_has_the_spaces_of_the_game(folder, world):
+    env = gym.make("learned_envs:Dream-v0", weights=str(folder / "run" / "checkpoint"))
+    real = world.make_real()
+    assert env.observation_space == real.observation_space
+    assert env.action_space == real.action_space
+    frame, _ = env.reset(seed=0)
+    starts = load_checkpoint(folder / "run" / "checkpoint").starts.frames.numpy()
+    assert any(np.array_equal(frame, start[-1]) for start in starts)
+    for _ in range(3):
+        frame, reward, terminated, _, info = env.step(env.action_space.sample())
+    assert frame.shape == (FIELD, FIELD, 3)
+    assert reward in (0.0, 1.0)
+    assert 0 <= info["doubt"] <= 1
+
+
+def test_starts_are_play_that_was_held_out(folder):
+    model = load_checkpoint(folder / "run" / "checkpoint").model
+    store = EpisodeStore(folder / "recordings")
+    seen = np.concatenate([store.read(n).observation[:] for n in store.names("train")])
+    held = np.concatenate([store.read(n).observation[:] for n in store.names("validation")])
+    starts = load_checkpoint(folder / "run" / "checkpoint").starts
+    assert starts.frames.shape[1] == model.context
+    frames = starts.frames.numpy().reshape(-1, FIELD, FIELD, 3)
+    assert all((held == frame).all((1, 2, 3)).any() for frame in frames)
+    assert len(seen) > len(held)
+
+
+def test_too_short_a_recording_has_no_starts(folder):
+    model = load_checkpoint(folder / "run" / "checkpoint").model
+    with pytest.raises(ValueError, match="no stretch of play to begin from"):
+        recorded_starts(model, iter([]))
+
+
+def test_training_goes_on_and_other_settings_are_refused(folder, capsys):
+    typed(folder, "train --recordings recordings --out run --steps 2 --batch 4")
+    assert "2 of 2 steps" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="another recipe"):
+        typed(folder, "train --recordings recordings --out run --steps 3 --batch 4")
+    with pytest.raises(SystemExit, match="neither a world nor --recordings"):
+        typed(folder, "train")
+
+
+def test_the_dream_is_compared_with_an_episode_that_was_held_out(folder, monkeypatch):
+    monkeypatch.setattr("learned_envs.evaluation.compare.measure_errors", lambda *_: None)
+    typed(folder, "compare run/checkpoint --recordings recordings --steps 20 --out compared")
+    figures = json.loads((folder / "compared" / "metrics.json").read_text())
+    store = EpisodeStore(folder / "recordings")
+    longest = max(store.headers[name].steps for name in store.names("test"))
+    model = load_checkpoint(folder / "run" / "checkpoint").model
+    assert figures["steps"] == min(20, longest - (model.span - 1))
+    assert (folder / "compared" / "dot_env.gif").stat().st_size > 1000
+    with pytest.raises(SystemExit, match="give its folder"):
+        typed(folder, "compare run/checkpoint --steps 20 --out compared")
+
+
+def test_errors_are_measured_on_the_test_split(folder, world):
+    recordings = str(folder / "recordings")
+    window = next(held_out_windows(world, recordings, rows=6, steps=8, seed=0))
+    store = EpisodeStore(recordings)
+    held = np.concatenate([store.read(n).observation[:] for n in store.names("test")])
+    assert all((held == frame).all((1, 2, 3)).any() for frame in window.observation[:, 0])
+    with pytest.raises(ValueError, match="--recordings"):
+        held_out_windows(world, None, rows=6, steps=8, seed=0)
+
+
+@pytest.mark.full
+def test_the_whole_standing_is_measured(folder, capsys):
+    typed(folder, "evaluate run/checkpoint --recordings recordings --rows 2 --card")
+    assert "copy last" in capsys.readouterr().out
+    assert "copy last" in (folder / "run" / "checkpoint" / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def source(folder, world):
+    weights = str(folder / "run" / "checkpoint")
+    model = load_checkpoint(folder / "run" / "checkpoint").model
+    return Recorded(world, weights, model, str(folder / "recordings"), 16)
+
+
+def test_clips_of_both_kinds_begin_alike(source):
+    real, dreamed = source.real(5), source.dreamed(5)
+    assert list(real) == list(dreamed) == [15]
+    assert real[15].frames.shape == (16, LENGTH, FIELD, FIELD, 3)
+    rows = dreamed[15].row  # a dream may have ended before
+    assert np.array_equal(dreamed[15].frames[:, 0], real[15].frames[rows, 0])
+    assert np.array_equal(dreamed[15].actions, real[15].actions[rows])
+
+
+def test_no_episode_is_in_both_halves(source, folder):
+    even, odd = (
+        {name for row, (name, _) in enumerate(source._places(3)) if row % 2 == side}
+        for side in (0, 1)
+    )
+    assert not even & odd
+
+
+def test_a_trust_report_needs_no_way_to_branch(source, world, folder, monkeypatch):
+    monkeypatch.setattr("learned_envs.evaluation.trust.report.IDLE_STEPS", 200)
+    monkeypatch.setattr("learned_envs.evaluation.trust.sources._IDLERS", 2)
+    model = load_checkpoint(folder / "run" / "checkpoint").model
+    trust = measure_trust(world, model, source, seed=0, rows=16, steps=2)
+    assert set(trust.told_apart) == {15}
+    assert trust.branching is None
+    table = trust_table(world, trust, "command")
+    assert not [row for row in table.rows if "branch" in row[0]]
+    assert set(trust.idle) == {"0 to 200"}
+    assert np.isfinite([trust.actions_real, trust.actions_dream]).all()
+
+
+def test_a_recording_without_long_episodes_cannot_be_trusted(tmp_path, source, world):
+    record(describe(GAME).world(), tmp_path, 20, workers=0, max_steps=5, progress=False)
+    model = load_checkpoint(Path(source._weights)).model
+    with pytest.raises(ValueError, match="expected at least 2 of"):
+        Recorded(world, None, model, str(tmp_path), 8)
+
+
+def test_kinds_of_vectors_are_told_by_side():
+    world = describe(GAME, env_kwargs={"kind": "box"}).world()
+    assert kinds(world, np.array([[-1.0], [0.0], [2.0]])).tolist() == [0, 1, 2]
+
+
+def test_a_quiz_shows_both(world, folder):
+    weights = str(folder / "run" / "checkpoint")
+    dream = gym.make(world.dream_id, weights=weights).unwrapped
+    clips = list(make_clips(world, world.make_real(), dream, count=2, seed=0))
+    assert len(clips) == 2
+
+
+def test_presets_are_made_to_measure(folder):
+    world, facts = pipeline.suited(
+        worlds.find(str(folder / "recordings")), str(folder / "recordings")
+    )
+    assert set(world.presets) == {"sparse", "latent"}
+    assert facts.rewards == (0.0, 1.0)
