@@ -163,13 +163,14 @@ def train(
     batch: int | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     init_from: str | None = None,
+    autoencoder: str | None = None,
 ) -> None:
     """Trains a dream of a world; run again, it goes on where it stopped.
 
     Args:
         world: Name of the world; the one that `--recordings` is of, if not given.
         preset: `small` (packaged) or `seed` (the published model); for a world of one's own
-            `sparse` or `latent`, by default the one that `inspect` names.
+            `sparse` or `latent`, by default the one that `inspect` names, or `seed`.
         recordings: Folder of a recording, or `sim` to play the simulator while training.
         out: Folder of the run.
         minutes: Stop at the end of a round after so long.
@@ -177,6 +178,8 @@ def train(
         batch: Rows in a batch, instead of the preset's.
         device: Where to train.
         init_from: Weights to begin from, e.g. the world's name for the packaged ones.
+        autoencoder: Folder or hub id of the pretrained autoencoder that the preset `seed` of a
+            world of one's own has; Stable Diffusion's if not given.
     """
     from learned_envs import worlds
     from learned_envs.pipeline import suited, train_preset
@@ -188,7 +191,7 @@ def train(
         )
     found = worlds.find(world or recordings)
     if found.own is not None:
-        found, facts = suited(found, recordings)
+        found, facts = suited(found, recordings, *([autoencoder] if autoencoder else []))
         preset = preset or facts.preset
     preset = preset or "small"
     done = train_preset(

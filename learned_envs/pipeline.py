@@ -23,6 +23,7 @@ from learned_envs.disk import full_disk_says, replace_file
 from learned_envs.dream.weights import resolve
 from learned_envs.models.checkpoint import load_checkpoint
 from learned_envs.models.codecs.codec import Codec, TrainableCodec, to_images
+from learned_envs.models.codecs.pretrained import PretrainedAutoencoder
 from learned_envs.models.codecs.sprites import Sprites
 from learned_envs.models.configuration import to_json
 from learned_envs.models.dynamics.diffusion_dynamics import (
@@ -45,7 +46,7 @@ from learned_envs.training.ripples import ripples_trainer
 from learned_envs.training.sprites import train_sprites
 from learned_envs.training.trainer import dynamics_trainer
 from learned_envs.worlds import World
-from learned_envs.worlds.own_presets import Facts, with_presets
+from learned_envs.worlds.own_presets import STABLE_DIFFUSION, Facts, with_presets
 
 _WINDOWS = 8  # that tell what places change to
 
@@ -68,19 +69,22 @@ class Trained:
     of: int
 
 
-def suited(world: World, recordings: str) -> tuple[World, Facts]:
+def suited(
+    world: World, recordings: str, autoencoder: str = STABLE_DIFFUSION
+) -> tuple[World, Facts]:
     """A world of one's own with presets made to measure, and what of its recordings they fit.
 
     Args:
         world: A world of one's own.
         recordings: Folder of its recordings.
+        autoencoder: Folder or hub id of the pretrained autoencoder that the preset `seed` has.
 
     Raises:
         ValueError: If the folder holds no episodes, or those of another world.
         FileNotFoundError: If there is no such folder.
     """
     facts = facts_of(EpisodeStore(recordings, world.name))
-    return with_presets(world, facts), facts
+    return with_presets(world, facts, autoencoder), facts
 
 
 def expected_minutes(world: World, preset: str, recordings: str, device: str = "cpu") -> float:
@@ -256,7 +260,8 @@ def train(
     if codec is None:
         return stopped
     model.codec.load_state_dict(codec.state_dict())
-    if isinstance(codec, TrainableCodec) and isinstance(model.dynamics, DiffusionDynamics):
+    learned = isinstance(codec, TrainableCodec | PretrainedAutoencoder)
+    if learned and isinstance(model.dynamics, DiffusionDynamics):
         spread = round(latent_spread(codec, next(windows(0))), 4)
         begun_with = model.state_dict()
         model = _with_sigma_data(model.config, spread).build()
@@ -323,6 +328,8 @@ def _trained_codec(
 ) -> Codec | None:
     """The codec as its recipe trains it; None when the time ran out first."""
     left = clock.left()
+    if isinstance(codec, PretrainedAutoencoder):
+        codec.fetch()
     if isinstance(codec, TrainableCodec) and isinstance(recipe, Recipe):
         return train_codec(codec, recipe.codec, windows, folder, minutes=left, device=device)
     if isinstance(codec, Sprites) and isinstance(recipe, MotionRecipe):

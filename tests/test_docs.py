@@ -1,7 +1,10 @@
+import inspect
 import json
 import re
 import runpy
 from pathlib import Path
+
+import pytest
 
 from learned_envs.evaluation.results import Table, record_table
 
@@ -13,10 +16,28 @@ def test_the_environments_page_is_what_the_docstrings_say():
     assert (ROOT / "docs/environments.md").read_text() == page
 
 
-def test_links_of_the_readme_lead_somewhere():
-    targets = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text())
-    assert targets
-    assert [t for t in targets if "://" not in t and not (ROOT / t).exists()] == []
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text())
+    near = [target for target in targets if "://" not in target]
+    assert [target for target in near if not (page.parent / target).exists()] == []
+
+
+def test_commands_take_the_options_that_pages_give_them():
+    from learned_envs.cli import COMMANDS, SOURCES
+
+    text = "\n".join(page.read_text() for page in PAGES)
+    typed = re.findall(r"learned-envs ((?:record )?[a-z]+)([^`\n#]*)", text)
+    assert len(typed) > 30
+    for name, rest in typed:
+        words = name.split()
+        source = SOURCES.get(words[-1]) if words[0] == "record" else None
+        takes = inspect.signature(source or COMMANDS[words[0]]).parameters
+        options = re.findall(r"(?<=--)[a-z-]+", rest)
+        assert [option for option in options if option.replace("-", "_") not in takes] == []
 
 
 def test_commands_of_the_readme_exist():

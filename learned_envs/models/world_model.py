@@ -15,6 +15,7 @@ from learned_envs.models.actions import ActionEncoding
 from learned_envs.models.codecs.autoencoder import AutoencoderConfig
 from learned_envs.models.codecs.codec import Kept, to_frames, to_images
 from learned_envs.models.codecs.identity import IdentityConfig
+from learned_envs.models.codecs.pretrained import PretrainedAutoencoderConfig
 from learned_envs.models.codecs.sprites import SpritesConfig
 from learned_envs.models.codecs.variational import VariationalAutoencoderConfig
 from learned_envs.models.configuration import configuration
@@ -30,7 +31,13 @@ from learned_envs.models.place_reward import PlaceRewardConfig
 DOUBT_LEVELS = 1000
 _KEPT = "kept_"
 
-CodecConfig = IdentityConfig | AutoencoderConfig | VariationalAutoencoderConfig | SpritesConfig
+CodecConfig = (
+    IdentityConfig
+    | AutoencoderConfig
+    | VariationalAutoencoderConfig
+    | PretrainedAutoencoderConfig
+    | SpritesConfig
+)
 DynamicsConfig = (
     SparseEditorConfig
     | PointerEditorConfig

@@ -22,6 +22,7 @@ from learned_envs.models.diffusion import (
     sampling_start,
     warm_start,
 )
+from learned_envs.models.dynamics.cross_attention import CrossAttentionConfig
 from learned_envs.models.dynamics.dilated_cnn import DilatedCnnConfig
 from learned_envs.models.dynamics.dynamics import (
     Dynamics,
@@ -32,6 +33,8 @@ from learned_envs.models.dynamics.dynamics import (
     StepLoss,
 )
 from learned_envs.models.dynamics.edm_unet import EdmUNetConfig
+
+Denoiser = EdmUNetConfig | DilatedCnnConfig | CrossAttentionConfig
 
 
 @configuration
@@ -46,17 +49,31 @@ class DiffusionDynamicsConfig:
             latent itself; they differ where a closed loop has left the truth.
         context_noise: Largest standard deviation of the noise added to the context in training: the
             same for all latents or, where the denoiser is told it in planes, drawn for each.
+        action_dropout: Share of the rows in training that are told no actions, zeros in their
+            place, so that the network also learns what it would predict without them.
+        guidance: By how much a dream goes on from what would be predicted without actions to what
+            is with them (classifier-free guidance, Ho and Salimans 2022, arXiv:2207.12598): 1 for
+            just that, more to follow them more closely, at twice the cost.
     """
 
     context: int = 4
-    denoiser: EdmUNetConfig | DilatedCnnConfig = EdmUNetConfig()
+    denoiser: Denoiser = EdmUNetConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
     delta_weight: float = 0.0
     context_noise: float = 0.0
+    action_dropout: float = 0.0
+    guidance: float = 1.0
 
     def __post_init__(self):
         if self.context < 1:
             raise ValueError(f"`context` (={self.context}) must be at least 1")
+        if not 0 <= self.action_dropout < 1:
+            raise ValueError(f"`action_dropout` (={self.action_dropout}) must lie in [0, 1)")
+        if self.guidance != 1 and not self.action_dropout:
+            raise ValueError(
+                f"`guidance` (={self.guidance}) must be 1 without `action_dropout`: the network "
+                "was never trained without actions"
+            )
         for name in ("delta_weight", "context_noise"):
             if getattr(self, name) < 0:
                 raise ValueError(f"`{name}` (={getattr(self, name)}) must not be negative")
@@ -138,13 +155,22 @@ class DiffusionDynamics(Dynamics):
         quiet = action.new_zeros(action.shape[0], 1)
         conditioning = _conditioning(state, action, quiet)
         estimates = sample(
-            lambda noisy, sigma: self.denoise(noisy, sigma, conditioning),
+            lambda noisy, sigma: self._guided(noisy, sigma, conditioning),
             sampling_start(config, previous, noise["start"]),
             sampling_sigmas(config),
         )
         reference = estimates[0] if config.steps > 1 else previous
         change = (estimates[-1] - reference).abs().mean((1, 2, 3))
         return Prediction(latent=estimates[-1], surprise=(change + 1e-6).log())
+
+    def _guided(self, noisy: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
+        """As `denoise`, led away from what would be without actions."""
+        with_actions = self.denoise(noisy, sigma, conditioning)
+        if self.config.guidance == 1:
+            return with_actions
+        untold = dataclasses.replace(conditioning, actions=torch.zeros_like(conditioning.actions))
+        without = self.denoise(noisy, sigma, untold)
+        return without + self.config.guidance * (with_actions - without)
 
     def loss(
         self, state: State, action: Tensor, target: Tensor, noise: Noise, previous: Tensor
@@ -155,7 +181,11 @@ class DiffusionDynamics(Dynamics):
         noisy = target + sigma[:, None, None, None] * torch.randn_like(target)
         levels = self.context if _told_in_planes(self.config.denoiser) else 1
         level = self.config.context_noise * torch.rand(rows, levels, device=target.device)
-        denoised = self.denoise(noisy, sigma, _noisy_conditioning(state, action, level))
+        conditioning = _noisy_conditioning(state, action, level)
+        if self.config.action_dropout:
+            told = torch.rand(rows, 1, 1, device=target.device) >= self.config.action_dropout
+            conditioning = dataclasses.replace(conditioning, actions=conditioning.actions * told)
+        denoised = self.denoise(noisy, sigma, conditioning)
         off = denoised - target
         error = (off**2).mean((1, 2, 3))
         off_in_change = off - (state["latents"][:, -1] - previous)
@@ -175,7 +205,7 @@ class DiffusionDynamics(Dynamics):
         return StepLoss(total=total, parts=parts, prediction=prediction)
 
 
-def _told_in_planes(denoiser: EdmUNetConfig | DilatedCnnConfig) -> bool:
+def _told_in_planes(denoiser: Denoiser) -> bool:
     return isinstance(denoiser, EdmUNetConfig) and denoiser.planes
 
 

@@ -17,7 +17,7 @@ from learned_envs.models.configuration import configuration
 from learned_envs.models.diffusion import Conditioning
 from learned_envs.models.dynamics.blocks import convolution, doubling, near_zero
 
-_FREQUENCIES = 32
+FREQUENCIES = 32
 _GROUP = 32
 
 
@@ -85,7 +85,7 @@ class EdmUNet(nn.Module):
                 raise ValueError(f"`planes` needs actions that can be drawn, not {actions}")
             self.actions = actions
         length = config.embedding
-        told = 2 * _FREQUENCIES if config.planes else 4 * _FREQUENCIES + context * actions.size
+        told = 2 * FREQUENCIES if config.planes else 4 * FREQUENCIES + context * actions.size
         self.embed = nn.Sequential(
             nn.Linear(told, length),
             nn.SiLU(),
@@ -203,7 +203,7 @@ class Attention(nn.Module):
 
 def fourier_features(values: Tensor) -> Tensor:
     """Maps values (B,) to cosines and sines (B, 64) of 32 frequencies, 1/8 to 8 cycles a unit."""
-    powers = torch.linspace(-3, 3, _FREQUENCIES, device=values.device)
+    powers = torch.linspace(-3, 3, FREQUENCIES, device=values.device)
     angles = 2 * math.pi * values.float()[:, None] * 2**powers
     return torch.cat([angles.cos(), angles.sin()], 1)
 
