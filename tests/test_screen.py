@@ -70,7 +70,7 @@ def test_a_take_holds_frames_moments_and_what_was_done_between_them(tmp_path: Pa
     assert episode.truncated[-1] and not episode.terminated.any() and not episode.reward.any()
     assert (captured.frames, captured.takes, captured.dropped) == (21, 1, 0)
     assert str(captured) == (
-        "21 frames in 1 takes, 2.0 s at 10.00 a second, 0 dropped, longest gap 100 ms"
+        "21 frames in 1 take, 2.0 s at 10.00 a second, 0 dropped, longest gap 100 ms"
     )
 
 

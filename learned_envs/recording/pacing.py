@@ -39,9 +39,9 @@ class Captured:
     def __str__(self) -> str:
         """The line that `learned-envs record screen` ends with."""
         line = (
-            f"{self.frames:,} frames in {self.takes:,} takes, {self.seconds:.1f} s at "
-            f"{self.fps:.2f} a second, {self.dropped:,} dropped, longest gap "
-            f"{1000 * self.longest_gap:.0f} ms"
+            f"{self.frames:,} frames in {self.takes:,} take{'s' * (self.takes != 1)}, "
+            f"{self.seconds:.1f} s at {self.fps:.2f} a second, {self.dropped:,} dropped, "
+            f"longest gap {1000 * self.longest_gap:.0f} ms"
         )
         if self.dropped > _MANY_DROPPED * (self.frames + self.dropped):
             line += ": too slow, so ask for fewer frames a second, or for a smaller region"

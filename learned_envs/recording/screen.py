@@ -109,7 +109,11 @@ def record_screen(
         write = EpisodeWriter(out, own.name).write
         opened.enter_context(_stopped_by_signals(stop))
         bar = opened.enter_context(
-            tqdm(desc=f"recording {seen}", unit=" frames", disable=not progress)
+            tqdm(
+                desc=f"recording {seen} until {hotkey or 'Ctrl-C'}",
+                unit=" frames",
+                disable=not progress,
+            )
         )
         filing = opened.enter_context(Filing(write))
         reel = Reel(
