@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import gymnasium as gym
 import tyro
 
+from learned_envs.recording.commands import SOURCES
+
 if TYPE_CHECKING:
     from learned_envs.worlds import World
 
@@ -39,7 +41,8 @@ def record(
 ) -> None:
     """Records episodes of a real world, played by its scripted behaviours.
 
-    Any other world is recorded by `learned-envs record gym`: its `--help` says how.
+    Any other world is recorded by `learned-envs record gym` or, of a person's play, by
+    `learned-envs record screen`: their `--help` says how.
 
     Args:
         world: Name of the world.
@@ -52,67 +55,6 @@ def record(
     from learned_envs.recording.recorder import record as record_world
 
     record_world(worlds.get(world), out, episodes=episodes, workers=workers, seed=seed)
-
-
-def record_gym(
-    *,
-    env: str,
-    out: Path,
-    episodes: int = 100,
-    steps: int | None = None,
-    policy: str | None = None,
-    chance: float = 0.1,
-    kwargs: str = "{}",
-    picture: Literal["observation", "render"] | None = None,
-    size: tuple[int, int] | None = None,
-    fps: int | None = None,
-    name: str | None = None,
-    workers: int = 1,
-    seed: int = 0,
-) -> None:
-    """Records episodes of any Gymnasium environment, to train a dream of it.
-
-    Args:
-        env: Its id (`ALE/Pong-v5`), or the import path of a class or function that makes it
-            (`package.module:MyEnv`).
-        out: Folder of the recording; what it holds already is kept and counted.
-        episodes: How many episodes the folder shall hold.
-        steps: Longest episode; the environment's own limit, or 1,000, if not given.
-        policy: Who plays: a Stable-Baselines3 `.zip`, or the import path of a function that maps an
-            observation to an action. Players who act by chance, and hold what they do, if not
-            given.
-        chance: Share of the steps at which a player acts by chance in place of the policy.
-        kwargs: What the environment is made with, as JSON.
-        picture: Whether its observation is seen or what it renders; the observation, where that is
-            a picture, if not given.
-        size: Height and width of the pictures; about 64 at the shorter side if not given.
-        fps: Steps a second for people; what the environment asks for if not given.
-        name: Of the world; made from the id if not given.
-        workers: Processes.
-        seed: Of the recording; different seeds share no episode.
-    """
-    import json
-
-    from learned_envs.recording.policies import MakeAgent
-    from learned_envs.recording.recorder import record as record_world
-    from learned_envs.worlds.look import describe
-
-    try:
-        given = dict(json.loads(kwargs))
-    except (ValueError, TypeError):
-        raise ValueError(
-            f"`--kwargs` (={kwargs!r}) must be a JSON object, such as '{{\"level\": 2}}'"
-        ) from None
-    own = describe(
-        env, name=name, env_kwargs=given, picture=picture, image_size=size, fps=fps,
-        max_episode_steps=steps,
-    )  # fmt: skip
-    agent = MakeAgent(policy, chance) if policy else None
-    record_world(
-        own.world(), out, episodes=episodes, workers=workers, seed=seed,
-        agent=agent and (agent.name, agent),
-    )  # fmt: skip
-    print(f"learned-envs inspect {out}   shows what was recorded, and what can be trained on it")
 
 
 def inspect(folder: Positional[Path], /) -> None:
@@ -402,9 +344,6 @@ def _command_line() -> str:
         del words[place : place + 2]
     return " ".join(["learned-envs", *words])
 
-
-SOURCES = {"gym": record_gym}
-"""What `record` takes in place of a world's name."""
 
 COMMANDS = {
     "list": list_worlds,

@@ -27,7 +27,8 @@ def test_links_lead_somewhere(page):
 
 
 def test_commands_take_the_options_that_pages_give_them():
-    from learned_envs.cli import COMMANDS, SOURCES
+    from learned_envs.cli import COMMANDS
+    from learned_envs.recording.commands import SOURCES
 
     text = "\n".join(page.read_text() for page in PAGES)
     typed = re.findall(r"learned-envs ((?:record )?[a-z]+)([^`\n#]*)", text)
