@@ -1,5 +1,6 @@
 """Footage becomes a recording: the right frame at each step, whole takes, errors by the second."""
 
+import dataclasses
 import re
 import shutil
 import socket
@@ -186,7 +187,7 @@ def test_a_long_take_goes_on_in_parts(tmp_path: Path) -> None:
 
 
 def test_a_few_minutes_fill_all_splits(tmp_path: Path) -> None:
-    imported(clip(tmp_path, frames=900), tmp_path / "out", fps=6, take_seconds=1.0)
+    imported(clip(tmp_path, frames=480), tmp_path / "out", fps=6, take_seconds=0.5)
     store = EpisodeStore(tmp_path / "out")
     assert all(store.names(split) for split in ("train", "validation", "test"))
 
@@ -434,6 +435,24 @@ def test_a_film_that_is_damaged_within_is_refused_by_second(tmp_path: Path) -> N
     given.video.write_bytes(data)
     refused(given, tmp_path / "out", r"cannot be read beyond second 2\.\d+", take_seconds=1.0)
     assert len(EpisodeStore(tmp_path / "out")) == 2
+
+
+def test_a_damaged_frame_is_refused_where_the_decoder_would_make_one_up(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    noise = [random.integers(256, size=(*SIZE, 3), dtype=np.uint8) for _ in range(60)]
+    given = still(tmp_path, film(tmp_path / "a.mkv", noise))
+    data = bytearray(given.video.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 200] = random.bytes(200)
+    given.video.write_bytes(data)
+    refused(given, tmp_path / "out", r"beyond second (0\.9|1\.0)\d+: the frame is damaged", fps=30)
+
+
+def test_a_frame_that_is_announced_and_not_there_is_missed(tmp_path: Path) -> None:
+    found = read_film(film(tmp_path / "a.mkv", 60, times=[k / 30 + (k > 29) for k in range(60)]))
+    announced = np.sort([*found.stamps, 1500])
+    frames = dataclasses.replace(found, stamps=announced).frames(np.arange(61), SIZE, 0.05)
+    with pytest.raises(ValueError, match=r"beyond second 1\.500: there is no frame"):
+        list(frames)
 
 
 def test_inputs_and_video_must_span_the_same_time(tmp_path: Path) -> None:
