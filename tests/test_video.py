@@ -447,8 +447,10 @@ def test_a_damaged_frame_is_refused_where_the_decoder_would_make_one_up(tmp_path
     refused(given, tmp_path / "out", r"beyond second (0\.9|1\.0)\d+: the frame is damaged", fps=30)
 
 
-def test_a_frame_that_is_announced_and_not_there_is_missed(tmp_path: Path) -> None:
+def test_frames_that_are_announced_and_not_there_are_missed(tmp_path: Path) -> None:
     found = read_film(film(tmp_path / "a.mkv", 60, times=[k / 30 + (k > 29) for k in range(60)]))
+    with pytest.raises(ValueError, match=r"beyond second 2.967: the file was cut"):
+        list(found.frames(np.array([60]), SIZE, 0.05))
     announced = np.sort([*found.stamps, 1500])
     frames = dataclasses.replace(found, stamps=announced).frames(np.arange(61), SIZE, 0.05)
     with pytest.raises(ValueError, match=r"beyond second 1\.500: there is no frame"):

@@ -77,7 +77,7 @@ class Film:
                 f"{self.path} shows no frame from second {times[first - 1]:.3f} to "
                 f"{times[first]:.3f}, so the step at {wanted[np.argmax(far)]:.3f} has none within "
                 f"`tolerance` (={tolerance:g} s): its frame rate varies. Film at a constant rate, "
-                "or cut the clip there"
+                "cut the clip there, or allow for more where the picture stood still"
             )
         return np.where(missing, len(times), nearest)
 
@@ -102,11 +102,12 @@ class Film:
         """
         if not len(chosen):
             return
-        decoded = self._decoded(int(self.stamps[chosen[0]]))
+        known = len(self.stamps)
+        decoded = self._decoded(int(self.stamps[min(chosen[0], known - 1)]))
         frame, picture = next(decoded), None
         for place in chosen:
-            if place == len(self.stamps):
-                raise self._stopped(frame.pts, "the file was cut")
+            if place == known:
+                raise self._stopped(int(self.stamps[-1]), "the file was cut")
             wanted = int(self.stamps[place])
             while frame.pts < wanted:
                 following = next(decoded, None)
