@@ -41,8 +41,8 @@ def record(
 ) -> None:
     """Records episodes of a real world, played by its scripted behaviours.
 
-    Any other world is recorded by `learned-envs record gym` or, of a person's play, by
-    `learned-envs record screen`: their `--help` says how.
+    Of other worlds, `learned-envs record gym` plays any environment, `record screen` watches a
+    person, `record video` takes films and logs of inputs: their `--help` says how.
 
     Args:
         world: Name of the world.

@@ -3,7 +3,9 @@ import sys
 
 import pytest
 
-from learned_envs import cli
+from learned_envs import cli, worlds
+from learned_envs.data import EpisodeStore
+from learned_envs.recording.footage.export import export_clip
 
 
 def run(monkeypatch, *arguments):
@@ -49,3 +51,34 @@ def test_help_needs_no_torch():
         "assert 'torch' not in sys.modules and 'pygame' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_film_with_a_log_becomes_a_recording(monkeypatch, capsys, tmp_path):
+    pytest.importorskip("av")
+    takes, film = str(tmp_path / "takes"), tmp_path / "film.mp4"
+    run(monkeypatch, "record", "breakout", "--out", takes, "--episodes", "1")
+    export_clip(EpisodeStore(takes), film, film.with_suffix(".csv"))
+    out = str(tmp_path / "filmed")
+    run(monkeypatch, "record", "video", str(film), "--out", out, "--kinds", "left=held")
+    told = capsys.readouterr().out
+    assert "left held," in told
+    assert "right held (guessed)" in told
+    assert worlds.find(out).name == "filmed"
+    run(monkeypatch, "inspect", out)
+    assert "frozen frames" in capsys.readouterr().out
+
+
+def test_films_and_logs_must_be_as_many(monkeypatch, tmp_path):
+    with pytest.raises(SystemExit, match="1 clips and 2 files of inputs"):
+        run(monkeypatch, "record", "video", "a.mp4", "--inputs", "a.csv", "b.csv", "--out", "x")
+
+
+def test_a_region_that_is_none_is_refused(monkeypatch, tmp_path):
+    with pytest.raises(SystemExit, match="must be x,y,width,height"):
+        run(monkeypatch, "record", "screen", "--region", "wide", "--out", str(tmp_path))
+
+
+def test_arguments_of_an_environment_are_json(monkeypatch, tmp_path):
+    words = ["record", "gym", "--env", "own_game:DotEnv", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit, match="must be a JSON object"):
+        run(monkeypatch, *words, "--kwargs", "kind=box")

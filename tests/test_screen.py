@@ -33,11 +33,11 @@ from tiny_hands import PATIENCE, Injector, Watched
 from learned_envs import worlds
 from learned_envs.data import Episode, EpisodeStore
 from learned_envs.data.episode import MAX_FRAMES
-from learned_envs.recording import listening, screen
-from learned_envs.recording.grabbing import Region, check_picture, check_session, checked
+from learned_envs.recording.capture import listening, screen
+from learned_envs.recording.capture.grabbing import Region, check_picture, check_session, checked
+from learned_envs.recording.capture.listening import key_name, listen
+from learned_envs.recording.capture.screen import record_screen
 from learned_envs.recording.inspect import inspect
-from learned_envs.recording.listening import key_name, listen
-from learned_envs.recording.screen import record_screen
 
 
 def recorded(out: Path) -> list[Episode]:
@@ -378,7 +378,7 @@ def test_a_region_beyond_the_screen_is_refused_with_its_size() -> None:
 
 
 def test_missing_packages_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    from learned_envs.recording.grabbing import open_screen
+    from learned_envs.recording.capture.grabbing import open_screen
 
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setenv("XDG_SESSION_TYPE", "x11")

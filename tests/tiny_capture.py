@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from learned_envs.recording.grabbing import Grab, Region
-from learned_envs.recording.listening import Hear, Move
-from learned_envs.recording.pacing import Captured
-from learned_envs.recording.screen import record_screen
+from learned_envs.recording.capture.grabbing import Grab, Region
+from learned_envs.recording.capture.listening import Hear, Move
+from learned_envs.recording.capture.pacing import Captured
+from learned_envs.recording.capture.screen import record_screen
 
 FPS = 10
 REGION = Region(40, 30, 100, 50)

@@ -10,7 +10,7 @@ import numpy as np
 from tiny_capture import Sitting
 from tiny_window import GREENER, WIDTH
 
-from learned_envs.recording.listening import Hear, Move, listen
+from learned_envs.recording.capture.listening import Hear, Move, listen
 
 PATIENCE = 60.0
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 
 def gym(
@@ -92,7 +94,7 @@ def screen(
         seconds: How long to record; until it is stopped if not given.
         hotkey: Key that stops it.
     """
-    from learned_envs.recording.screen import record_screen
+    from learned_envs.recording.capture.screen import record_screen
 
     place = None
     if region is not None:
@@ -110,5 +112,56 @@ def screen(
     print(captured)
 
 
-SOURCES: dict[str, Callable[..., Any]] = {"gym": gym, "screen": screen}
+def video(
+    clips: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    /,
+    *,
+    out: Path,
+    inputs: tuple[Path, ...] = (),
+    name: str | None = None,
+    fps: int = 15,
+    size: tuple[int, int] | None = None,
+    columns: str | None = None,
+    kinds: str = "",
+    tolerance: float = 0.05,
+    offset: float = 0.0,
+) -> None:
+    """Makes a recording of videos and logs of what was pressed meanwhile.
+
+    Args:
+        clips: Videos of one game.
+        out: Folder of the recording; what it holds already is kept.
+        inputs: A CSV of each clip's inputs, in the same order; those beside the clips, called like
+            them, if not given.
+        name: Of the world; that of the folder of the recording if not given.
+        fps: Steps a second.
+        size: Height and width of the recorded pictures; about 64 at the shorter side if not given.
+        columns: Which inputs become actions, as in w,a,s,d; all of them if not given.
+        kinds: How inputs are read, as in w=held,dx=delta,throttle=value; guessed if not given.
+        tolerance: Seconds that frames and inputs may be away from where they should be.
+        offset: Seconds that are added to the times of all inputs.
+    """
+    from learned_envs.recording.footage.video import Clip, import_video
+    from learned_envs.worlds.look import world_name
+
+    logs = inputs or tuple(clip.with_suffix(".csv") for clip in clips)
+    if len(logs) != len(clips):
+        raise ValueError(
+            f"{len(clips)} clips and {len(logs)} files of inputs were given: one for each clip"
+        )
+    told: dict[str, Any] = {}
+    for part in filter(None, kinds.split(",")):
+        column, _, told[column] = part.partition("=")
+    print(
+        import_video(
+            [Clip(*pair, offset) for pair in zip(clips, logs, strict=True)], out,
+            name=name or world_name(out.name), fps=fps, image_size=size,
+            columns=columns.split(",") if columns else None,
+            kinds=told or None,
+            tolerance=tolerance,
+        )
+    )  # fmt: skip
+
+
+SOURCES: dict[str, Callable[..., Any]] = {"gym": gym, "screen": screen, "video": video}
 """By the word that stands in place of a world's name."""

@@ -16,11 +16,11 @@ from tqdm import tqdm
 from learned_envs.data.episode import MAX_FRAMES, EpisodeAttributes
 from learned_envs.data.folder import EpisodeFolder
 from learned_envs.data.writer import EpisodeWriter
-from learned_envs.recording.grabbing import Grab, OpenScreen, Region, open_screen
-from learned_envs.recording.inputs import KEYS, Inputs, known_keys
-from learned_envs.recording.listening import Listen, listen
-from learned_envs.recording.pacing import Captured, ticks
-from learned_envs.recording.reel import PART_BYTES, Filing, Reel
+from learned_envs.recording.capture.grabbing import Grab, OpenScreen, Region, open_screen
+from learned_envs.recording.capture.inputs import KEYS, Inputs, known_keys
+from learned_envs.recording.capture.listening import Listen, listen
+from learned_envs.recording.capture.pacing import Captured, ticks
+from learned_envs.recording.capture.reel import PART_BYTES, Filing, Reel
 from learned_envs.worlds.frame_env import resized
 from learned_envs.worlds.look import shrunk_size
 from learned_envs.worlds.own import OwnWorld

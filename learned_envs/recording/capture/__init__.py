@@ -1,0 +1,1 @@
+"""A person at any program: its picture, and what hands do, as episodes."""

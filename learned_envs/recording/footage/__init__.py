@@ -1,0 +1,1 @@
+"""Videos with logged inputs as episodes, and back."""
