@@ -216,7 +216,7 @@ def test_the_world_is_described_with_the_bounds_of_its_actions_and_its_keys(tmp_
     np.testing.assert_allclose(world.action_space.low, [0, -1.3, 0, 0, 0])
     np.testing.assert_allclose(world.action_space.high, [1, 0, 15, 1, 1])
     assert {key: action.tolist() for key, action in world.keys.items()} == {
-        "w": [1, 0, 0, 0, 0], "left shift": [0, 0, 0, 1, 0],
+        "w": [1, 0, 0, 0, 0], "left shift": [0, 0, 0, 1, 0], "space": [0, 0, 0, 0, 1],
     }  # fmt: skip
     assert world.idle_action.tolist() == [0] * 5
     assert world.real is None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from learned_envs.worlds import World
 from learned_envs.worlds.world import Manners
 
@@ -21,8 +23,19 @@ class Hands:
 
     @property
     def action(self) -> Any:
-        """Of the key pressed last among those held; the idle action without one."""
-        return self._world.keys[self._held[-1]] if self._held else self._world.idle_action
+        """What the keys that are held come to; the idle action without one.
+
+        Of single actions that of the key pressed last. Of vectors what each key moves, and where
+        two move the same, what the one pressed last does.
+        """
+        idle = self._world.idle_action
+        held = [self._world.keys[key] for key in self._held]
+        if not held or not np.shape(idle):
+            return held[-1] if held else idle
+        action = np.array(idle)
+        for each in held:
+            action = np.where(np.asarray(each) != idle, each, action).astype(action.dtype)
+        return action
 
     def press(self, key: str) -> bool:
         """Holds a key down, by its name in pygame; False if it is none of the world's."""
@@ -118,7 +131,7 @@ def how_to_play(world: World) -> str:
         return world.pointer.hint
     by_action: dict[str, list[str]] = {}
     for key, action in world.keys.items():
-        by_action.setdefault(action_name(world, action), []).append(key_name(key))
+        by_action.setdefault(_moved(world, action), []).append(key_name(key))
     keys = "     ".join(f"{' or '.join(keys)}: {name}" for name, keys in by_action.items())
     return f"Play with     {keys}" if keys else ""
 
@@ -134,3 +147,17 @@ def action_name(world: World, action: Any) -> str:
         return world.action_names[int(action)]
     pairs = zip(world.action_names, action, strict=True)
     return " ".join(f"{name} {float(value):.2g}" for name, value in pairs)
+
+
+def _moved(world: World, action: Any) -> str:
+    """What a key's action does: its name, or what it moves away from idle, and where to."""
+    if not np.shape(action):
+        return action_name(world, action)
+    space, idle = world.action_space, world.idle_action
+    most = getattr(space, "high", np.ones(np.shape(idle)))
+    told = [
+        name if value == end else f"{name} {float(value):.2g}"
+        for name, value, rest, end in zip(world.action_names, action, idle, most, strict=True)
+        if value != rest
+    ]
+    return " ".join(told)

@@ -16,11 +16,14 @@ from learned_envs.worlds.spaces import end_of, names_needed, space_to_json
 SHORT_SIDE = 64
 """Pixels of the shorter side of pictures for which no size is given."""
 
-_KEYS = {
+USUAL_KEYS = {
     "left": ("left", "a"), "right": ("right", "d"), "up": ("up", "w"), "down": ("down", "s"),
-    "fire": ("space",), "jump": ("space",), "forward": ("up", "w"), "toggle": ("space",),
+    "fire": ("space",), "jump": ("space",), "forward": ("up", "w"), "back": ("down", "s"),
+    "backward": ("down", "s"), "toggle": ("space",),
     "pickup": ("p",), "drop": ("o",),
 }  # fmt: skip
+"""By what an action is called, the keys of pygame that players expect it on."""
+
 _PAIRS = [("left", "right"), ("down", "up"), ("q", "e"), ("1", "2"), ("3", "4"), ("5", "6")]
 _IDLE = ("noop", "none", "idle", "nothing", "done")
 
@@ -130,7 +133,7 @@ def keys(env: Any, space: spaces.Space[Any], names: Sequence[str]) -> dict[str, 
     if isinstance(space, spaces.Discrete):
         start = int(space.start)
         for number, name in enumerate(names):
-            for key in _KEYS.get(name, ()):
+            for key in USUAL_KEYS.get(name, ()):
                 found.setdefault(key, start + number)
         told = getattr(env.unwrapped, "get_keys_to_action", dict)() or {}
         for pressed, number in told.items():

@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from learned_envs.recording.footage.film import Film
 from learned_envs.recording.footage.input_log import Kind
-from learned_envs.worlds.look import idle_action, shrunk_size
+from learned_envs.worlds.look import USUAL_KEYS, idle_action, shrunk_size
 from learned_envs.worlds.own import OwnWorld
 from learned_envs.worlds.spaces import space_to_json
 
@@ -40,7 +40,8 @@ def footage_world(
     """Describes a world that was filmed, with one component of its actions for each input.
 
     Held inputs go from 0 to 1, the others as far as they go in any clip, rounded outward. Those
-    that are held and named like a key of pygame (`w`, `left`, `space`) are played with it.
+    that are held and named like a key of pygame (`w`, `left`, `space`) are played with it, those
+    that are named like what keys are for (`forward`, `fire`) with the usual ones.
 
     Args:
         name: Of the world.
@@ -101,11 +102,12 @@ def rounded_outward(low: float, high: float) -> tuple[float, float]:
 
 
 def _keys(kinds: Mapping[str, Kind], idle: Sequence[float]) -> dict[str, Any]:
-    """For each held input that is named like a key: that input alone."""
+    """For each held input that is called like a key, or like what keys are for: it alone."""
     found: dict[str, Any] = {}
     for place, (column, kind) in enumerate(kinds.items()):
         called = column.lower().replace("_", " ")
         key = _ALSO_CALLED.get(called, called)
-        if kind == "held" and key in _KEYS:
-            found.setdefault(key, [1.0 if i == place else value for i, value in enumerate(idle)])
+        named = (key,) if key in _KEYS else USUAL_KEYS.get(called, ())
+        for each in named if kind == "held" else ():
+            found.setdefault(each, [1.0 if i == place else v for i, v in enumerate(idle)])
     return found
