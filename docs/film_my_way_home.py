@@ -7,6 +7,9 @@ ViZDoom brings a pygame of its own, so it lives in an environment of its own, an
 nothing of the library. What it leaves is footage like any other (docs/footage.md). The status bar
 is in the picture. Now and then the walker opens the menu, by a key that is not in the CSV: to
 whoever learns from the footage it opens by chance, and the world stands still behind it.
+
+`walk-000.truth.csv` says of every frame where the walker stood and whether the menu was open: for
+measuring dreams of it, never for training them.
 """
 
 from __future__ import annotations
@@ -105,6 +108,8 @@ def game(seed: int) -> vizdoom.DoomGame:
     made.set_episode_timeout(0)
     made.set_available_buttons(list(BUTTONS))
     made.set_depth_buffer_enabled(True)
+    variable = vizdoom.GameVariable
+    made.set_available_game_variables([variable.POSITION_X, variable.POSITION_Y, variable.ANGLE])
     made.set_seed(seed)
     made.init()
     return made
@@ -119,6 +124,7 @@ def film(number: int, out: Path, seconds: float) -> float:
     with (
         av.open(f"{name}.part.mp4", "w") as container,
         open(f"{name}.part.csv", "w", newline="") as sheet,
+        open(f"{name}.part.truth.csv", "w", newline="") as known,
     ):
         stream = container.add_stream(
             "libx264", rate=FPS, options={"crf": "20", "preset": "veryfast"}
@@ -126,6 +132,8 @@ def film(number: int, out: Path, seconds: float) -> float:
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         rows = csv.writer(sheet)
         rows.writerow(["time", *KEYS])
+        truth = csv.writer(known)
+        truth.writerow(["frame", "x", "y", "angle", "menu"])
         while frame < seconds * FPS:
             state = played.get_state()
             picture = av.VideoFrame.from_ndarray(
@@ -133,6 +141,8 @@ def film(number: int, out: Path, seconds: float) -> float:
             )
             picture.pts, picture.time_base = frame, Fraction(1, FPS)
             container.mux(stream.encode(picture))
+            where = [f"{value:.1f}" for value in state.game_variables]
+            truth.writerow([frame, *where, int(menu > 0)])
             if menu:
                 menu -= 1
                 held: frozenset[str] = frozenset()
@@ -153,7 +163,7 @@ def film(number: int, out: Path, seconds: float) -> float:
             frame += 1
         container.mux(stream.encode())
     played.close()
-    for kind in ("mp4", "csv"):
+    for kind in ("truth.csv", "csv", "mp4"):
         os.replace(f"{name}.part.{kind}", f"{name}.{kind}")
     return frame / FPS
 
