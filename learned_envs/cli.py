@@ -244,7 +244,8 @@ def play(
     Args:
         world: Name of the world.
         quiz: Show twenty clips instead, and ask of each whether it is real.
-        replay: Folder of a recording, to see an episode beside the dream under its actions.
+        replay: Folder of a recording, to see an episode beside the dream under its actions; with
+            `--quiz`, clips of its test split are shown.
         episode: Which episode of the recording; the first if not given.
         measure: Draw for so many seconds, say how evenly, and close.
         seed: Of the first game, or of the quiz; 0, or drawn for the quiz, if not given.
@@ -256,7 +257,8 @@ def play(
 
     found, weights = _subject(world, weights)
     if quiz:
-        print(launch.quiz(found, weights=weights, device=device, seed=seed, out=out))
+        told = launch.quiz(found, weights=weights, device=device, seed=seed, replay=replay, out=out)
+        print(told)
     elif measure is not None:
         print(
             launch.measure(found, measure, weights=weights, device=device, seed=seed or 0, out=out)

@@ -3,7 +3,9 @@
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -18,7 +20,7 @@ from learned_envs.evaluation.trust.report import kinds, measure_trust, trust_tab
 from learned_envs.evaluation.trust.sources import Recorded
 from learned_envs.models.checkpoint import load_checkpoint
 from learned_envs.packing import recorded_starts
-from learned_envs.play.clips import make_clips
+from learned_envs.play.clips import make_clips, recorded_clips
 from learned_envs.recording.recorder import record
 from learned_envs.worlds.look import describe
 
@@ -184,8 +186,30 @@ def test_kinds_of_vectors_are_told_by_side():
 def test_a_quiz_shows_both(world, folder):
     weights = str(folder / "run" / "checkpoint")
     dream = gym.make(world.dream_id, weights=weights).unwrapped
-    clips = list(make_clips(world, world.make_real(), dream, count=2, seed=0))
-    assert len(clips) == 2
+    clips = list(make_clips(world, world.make_real(), dream, count=2, seconds=1, oldest=5))
+    assert [clip.frames.shape for clip in clips] == [(20, FIELD, FIELD, 3)] * 2
+
+
+def test_a_quiz_is_made_of_a_recording(world, folder, monkeypatch):
+    dream: Any = gym.make(world.dream_id, weights=str(folder / "run" / "checkpoint")).unwrapped
+    begun, begin = [], dream.reset
+    monkeypatch.setattr(
+        dream, "reset", lambda **given: begun.append(given["options"]["frames"]) or begin(**given)
+    )
+    store = EpisodeStore(folder / "recordings")
+    clips = list(recorded_clips(world, store, dream, count=6, seconds=1, oldest=5))
+    held = np.concatenate([store.read(n).observation[:] for n in store.names("test")])
+    assert {clip.dreamed for clip in clips} == {True, False}
+    for clip in clips:
+        assert clip.frames.shape == (20, FIELD, FIELD, 3)
+        if not clip.dreamed:
+            assert all((held == frame).all((1, 2, 3)).any() for frame in clip.frames)
+    assert len(begun) == sum(clip.dreamed for clip in clips)
+    for frames in begun:
+        assert len(frames) == dream.runtime.spec.span
+        assert all((held == frame).all((1, 2, 3)).any() for frame in frames)
+    with pytest.raises(ValueError, match="expected one of"):
+        next(recorded_clips(replace(world, fps=1000), store, dream))
 
 
 def test_presets_are_made_to_measure(folder):

@@ -1,4 +1,4 @@
-"""Ten-second clips, real or dreamed, from free play under the world's behaviours."""
+"""Ten-second clips, real or dreamed: of free play under behaviours, or of a recording."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
+from learned_envs.data.store import EpisodeStore
 from learned_envs.play.player import Player
 from learned_envs.worlds import World
 
@@ -131,6 +132,64 @@ def make_clips(
             frames.append(play.frame())
             play.step()
         yield Clip(frames=np.stack(frames), dreamed=dreamed, behaviour=behaviour, age=age)
+
+
+def recorded_clips(
+    world: World,
+    store: EpisodeStore,
+    dream: DreamEnv,
+    *,
+    count: int = 20,
+    seconds: float = SECONDS,
+    oldest: int = OLDEST,
+    seed: int = 0,
+) -> Iterator[Clip]:
+    """Makes clips of a recording's test split, shown as recorded or dreamed under the same actions.
+
+    Args:
+        world: What is dreamed.
+        store: The recording.
+        dream: Its dream, which begins with recorded frames.
+        count: How many clips.
+        seconds: Length of each; less where episodes are shorter.
+        oldest: Each begins 0 to so many steps after the dream did, or would have.
+        seed: Equal seeds give equal clips.
+
+    Raises:
+        ValueError: If the test split holds no episode of a second.
+    """
+    before = dream.runtime.spec.span - 1
+    room = {name: store.headers[name].steps - before for name in store.names("test")}
+    names = [name for name, steps in room.items() if steps >= world.fps]
+    if not names:
+        raise ValueError(
+            f"the test split of {store.folder.name} holds {len(room)} episodes, expected one of "
+            f"{before + world.fps} steps or more: record more, or longer ones"
+        )
+    for number in range(count):
+        random = np.random.default_rng([seed, number])
+        dreamed, episode = bool(random.integers(2)), store.read(str(random.choice(names)))
+        length = min(round(seconds * world.fps), episode.steps - before)
+        begin = int(random.integers(episode.steps - before - length + 1))  # of the dream
+        age = min(oldest, episode.steps - before - length - begin)
+        age = int(random.integers(age + 1))
+        now = begin + before  # the frame that the dream goes on from
+        frames = episode.observation[now + age : now + age + length]
+        if dreamed:
+            known = slice(begin, now + 1)
+            played = Player(dream)
+            played.begin(
+                int(random.integers(2**31)),
+                {"frames": episode.observation[known], "actions": episode.action[begin:now]},
+            )
+            shown = []
+            for action in episode.action[now : now + age + length]:
+                assert played.game is not None
+                shown.append(played.game.frame)
+                if not played.game.over:
+                    played.step(action)
+            frames = np.stack(shown[age:])
+        yield Clip(frames=frames, dreamed=dreamed, behaviour=episode.attributes.behaviour, age=age)
 
 
 class ClipMaker:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,15 +100,17 @@ def quiz(
     weights: str | None = None,
     device: str = "cpu",
     seed: int | None = None,
+    replay: str | None = None,
     out: Path = Path("out"),
 ) -> str:
     """Asks of twenty clips which are real, and adds the answers to `quiz.jsonl` in `out`.
 
     Args:
-        world: Which world; it must have a real env.
+        world: Which world; without a recording it must have a real env.
         weights: Folder of a checkpoint or an exported file; the packaged weights if None.
         device: Where to dream.
         seed: Of the clips; drawn if None.
+        replay: Folder of a recording whose test split the clips are of, or None for free play.
         out: Folder of the results.
 
     Returns:
@@ -120,17 +123,18 @@ def quiz(
     import secrets
 
     _prepare()
-    from learned_envs.play.clips import ClipMaker, make_clips
+    from learned_envs.play.clips import ClipMaker, make_clips, recorded_clips
     from learned_envs.play.quiz import Quiz, append_line, record, verdict
     from learned_envs.play.quiz_window import QuizWindow
     from learned_envs.play.screen import Screen
 
     seed = secrets.randbelow(2**31) if seed is None else seed
-    real, dream = world.make_real(), _maker(world, weights, device)(None)
-    sitting = Quiz(total=QUIZ_CLIPS)
-    clips = ClipMaker(
-        lambda: make_clips(world, real, dream, count=QUIZ_CLIPS, seed=seed), QUIZ_CLIPS
-    )
+    dream, settings = _maker(world, weights, device)(None), {"count": QUIZ_CLIPS, "seed": seed}
+    if replay is None:
+        source = partial(make_clips, world, world.make_real(), dream, **settings)
+    else:
+        source = partial(recorded_clips, world, EpisodeStore(replay, world.name), dream, **settings)
+    sitting, clips = Quiz(total=QUIZ_CLIPS), ClipMaker(source, QUIZ_CLIPS)
     screen = Screen(f"Which is real? {world.id_suffix}")
     clips.start()
     try:
