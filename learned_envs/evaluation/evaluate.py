@@ -1,7 +1,8 @@
 """The standing of a dream on held-out play: what a world is measured by, policies, trust.
 
 A world with laws is measured by its errors and by how it keeps them; koi ponds and paint programs
-have diagnostics of their own; of a world of one's own nothing is known but its errors.
+have diagnostics of their own, and so has footage; of any other world of one's own nothing is known
+but its errors.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from learned_envs.dream.weights import packaged, resolve
 from learned_envs.evaluation.card import write_measured
-from learned_envs.evaluation.measures import MEASURES, ROLLOUTS, Subject, only_errors
+from learned_envs.evaluation.measures import Subject, measure_of
 from learned_envs.evaluation.policies import compare_policies
 from learned_envs.evaluation.results import (
     as_markdown,
@@ -51,8 +52,9 @@ def evaluate(
         world: What is dreamed.
         weights: As `gym.make("Dream-v0", weights=...)` takes them; the packaged ones if None.
         rollouts: Free rollouts: half under the world's first behaviour, half under all by weight;
-            of a paint program, all under all by weight, and driven by fixed actions. 64 if None, 20
-            of a paint program; with 0 only what else is asked for is measured.
+            of a paint program, all under all by weight, and driven by fixed actions; of footage,
+            under its own inputs. 64 if None, 20 of a paint program, 32 of footage; with 0 only what
+            else is asked for is measured.
         steps: Length of each.
         rows: Games that errors are measured on, 16 single steps and 2 windows each; of large
             frames as many as windows of 256 MiB hold.
@@ -73,11 +75,11 @@ def evaluate(
     checkpoint = resolve(weights, world.known_as)
     loaded = load_checkpoint(checkpoint)
     tables, figures, pictures = [], {}, {}
-    if rollouts is None:
-        rollouts = ROLLOUTS.get(world.name, 1)
+    measure, usual = measure_of(world)
+    rollouts = usual if rollouts is None else rollouts
     if rollouts:
         name, share = _training(loaded)
-        measured = MEASURES.get(world.name, only_errors)(
+        measured = measure(
             Subject(
                 world=world, weights=weights, model=loaded.model, name=name, share=share,
                 rollouts=rollouts, steps=steps, rows=rows, seed=seed, recordings=recordings,

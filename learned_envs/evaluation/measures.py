@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 
 from learned_envs.evaluation import make_referee
+from learned_envs.evaluation.footage.report import footage_table, measure_footage
 from learned_envs.evaluation.held_out import held_out_windows
 from learned_envs.evaluation.judging import LawPair, judge
 from learned_envs.evaluation.koi_pond.likeness import codec_likeness, codec_table
@@ -124,7 +125,7 @@ def _ponds(subject: Subject) -> Measured:
     )
 
 
-def only_errors(subject: Subject) -> Measured:
+def _only_errors(subject: Subject) -> Measured:
     """Errors against the truth, of a world of which nothing else is known."""
     world, command = subject.world, subject.command
     one_step, horizons = _errors(subject)
@@ -132,6 +133,24 @@ def only_errors(subject: Subject) -> Measured:
         figures={"one_step": one_step.to_json(), "horizons": horizons.to_json()},
         standing=error_standing(world, subject.name, subject.share, one_step, horizons, command),
         tables=[error_table(world, one_step, horizons, command)],
+    )
+
+
+def _filmed(subject: Subject) -> Measured:
+    """Errors against footage, what goes wrong in longer dreams, and what inputs do in them."""
+    if subject.recordings is None:
+        raise ValueError(
+            f"{subject.world.name} is known from footage only: give the folder of its recording "
+            "(--recordings)"
+        )
+    measured = _only_errors(subject)
+    report = measure_footage(
+        subject.world, subject.model, subject.recordings, films=subject.rollouts, seed=subject.seed
+    )
+    return replace(
+        measured,
+        figures=measured.figures | {"footage": report.to_json()},
+        tables=[*measured.tables, footage_table(subject.world, report, subject.command)],
     )
 
 
@@ -208,7 +227,15 @@ MEASURES: Mapping[str, Callable[[Subject], Measured]] = {
 """By the world's name."""
 
 ROLLOUTS = {"breakout": 64, "koi_pond": 64, "minipaint": EPISODES, "minipaint_soft": EPISODES}
+OWN_ROLLOUTS = 32
 """How many of them are played if nothing else is said."""
+
+
+def measure_of(world: World) -> tuple[Callable[[Subject], Measured], int]:
+    """What a world is measured by, and how many rollouts that takes if nothing else is said."""
+    if world.own is None:
+        return MEASURES[world.name], ROLLOUTS[world.name]
+    return (_only_errors if world.own.env else _filmed), OWN_ROLLOUTS
 
 
 def measure_errors(

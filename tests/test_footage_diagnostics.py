@@ -1,0 +1,169 @@
+"""What goes wrong in dreams of footage is found where it was made, and nowhere else."""
+
+import numpy as np
+import pytest
+from tiny_walk import AHEAD, FPS, LEFT, REST, RIGHT, TURN, WORLD, walked, wander
+
+from learned_envs.data import Episode, EpisodeAttributes, EpisodeWriter
+from learned_envs.evaluation.footage import report
+from learned_envs.evaluation.footage.findings import findings, usual
+from learned_envs.evaluation.footage.made_faults import MADE
+from learned_envs.evaluation.footage.signs import distance, signs_of
+
+STEPS = 150
+
+
+def film(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    actions = wander(STEPS, seed)
+    return walked(actions, seed), actions
+
+
+@pytest.fixture(scope="module")
+def known():
+    pairs = [film(seed) for seed in range(6)]
+    return usual([signs_of(f) for f, _ in pairs], [a.any(1) for _, a in pairs], FPS)
+
+
+def judged(frames, known, acting=None):
+    acting = np.ones(len(frames) - 1, bool) if acting is None else acting
+    return findings(signs_of(frames), acting, known)
+
+
+def held(action, steps: int) -> np.ndarray:
+    return np.repeat(np.array([action], np.float32), steps, 0)
+
+
+def test_the_flow_says_which_way_one_turns_and_walks():
+    right, left = (signs_of(walked(held(a, 20), 3)).turning.mean() for a in (RIGHT, LEFT))
+    assert right == pytest.approx(TURN, rel=0.25)
+    assert left == pytest.approx(-TURN, rel=0.25)
+    ahead = signs_of(walked(held(AHEAD, 12), 3))
+    assert ahead.forward.mean() > 0.3
+    assert abs(ahead.turning.mean()) < 0.3
+    still = signs_of(walked(held(REST, 12), 3))
+    assert still.change.max() == still.jump.max() == 0
+    assert abs(still.forward).max() < 0.01
+
+
+def test_colours_are_shares_of_the_picture():
+    frames, _ = film(0)
+    colours = signs_of(frames).colours
+    assert colours.sum(1) == pytest.approx(1)
+    assert distance(colours[0], colours[0]) == 0
+    black, white = (np.full((2, 8, 8, 3), level, np.uint8) for level in (0, 255))
+    assert distance(signs_of(black).colours[0], signs_of(white).colours[0]) == 1
+
+
+@pytest.mark.parametrize("seed", range(20, 24))
+def test_nothing_is_found_in_a_walk(known, seed):
+    found = judged(film(seed)[0], known)
+    assert not (found.stuck or found.blurred or found.morphed)
+    assert (found.teleports, found.overlays) == (0, 0)
+    assert found.seconds == STEPS / FPS
+
+
+@pytest.mark.parametrize("fault", MADE)
+def test_made_faults_are_found(known, fault):
+    random, found = np.random.default_rng(1), []
+    for seed in range(20, 24):
+        made = MADE[fault](film(seed)[0], film(seed + 40)[0], random)
+        found.append(bool(getattr(judged(made, known), fault)))
+    assert sum(found) >= 3
+
+
+def test_who_rests_is_not_stuck(known):
+    still = np.repeat(film(20)[0][:1], STEPS + 1, 0)
+    assert judged(still, known).stuck
+    assert not judged(still, known, np.zeros(STEPS, bool)).stuck
+
+
+def test_a_menu_that_closes_again_is_no_teleport(known):
+    frames = film(21)[0].copy()
+    frames[50:80] = 255 - frames[49] // 2
+    frames[80:] = frames[49]
+    found = judged(frames, known)
+    assert (found.teleports, found.overlays) == (0, 1)
+    frames[80:] = 255 - frames[49] // 2  # it stays open
+    found = judged(frames, known)
+    assert (found.teleports, found.overlays) == (1, 0)
+
+
+def test_a_flash_is_nothing(known):
+    frames = film(22)[0].copy()
+    frames[60:62] = 255 - frames[59] // 2
+    frames[62:] = frames[59]
+    found = judged(frames, known)
+    assert (found.teleports, found.overlays) == (0, 0)
+
+
+def recording(folder, takes: int = 40) -> str:
+    writer = EpisodeWriter(folder, "walk")
+    writer.folder.describe(WORLD.own.to_json())
+    for seed in range(takes):
+        frames, actions = film(seed)
+        last = np.arange(STEPS) == STEPS - 1
+        attributes = EpisodeAttributes(
+            world="walk", fps=FPS, seed=seed, behaviour="footage", action_names=WORLD.action_names
+        )
+        writer.write(
+            Episode(
+                observation=frames, action=actions, reward=np.zeros(STEPS, np.float32),
+                terminated=last & False, truncated=last, attributes=attributes,
+            )
+        )  # fmt: skip
+    return str(folder)
+
+
+class Dreamer:
+    """Stands in for a model: dreams what the test says."""
+
+    span = 3
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory) -> str:
+    return recording(tmp_path_factory.mktemp("walks"))
+
+
+def measured(recorded, monkeypatch, dream):
+    monkeypatch.setattr(report, "dream_frames", dream)
+    return report.measure_footage(WORLD, Dreamer(), recorded, films=4, steps=120, seed=0)
+
+
+def test_a_dream_that_stands_still_is_stuck_and_follows_no_input(recorded, monkeypatch):
+    def still(model, context, actions, seed):
+        assert context.shape[1] == Dreamer.span
+        return np.repeat(context[:, -1:], actions.shape[1] - context.shape[1] + 1, 1)
+
+    found = measured(recorded, monkeypatch, still)
+    assert found.dream.stuck == 1
+    assert found.real.stuck == found.real.blurred == 0
+    dreamed, real = found.effects["right"]
+    assert abs(dreamed.turning) < 0.01
+    assert real.turning == pytest.approx(TURN, rel=0.3)
+    dreamed, real = found.effects["forward"]
+    assert abs(dreamed.forward) < 0.01
+    assert real.forward > 0.2
+    assert set(found.found) == set(MADE)
+    table = report.footage_table(WORLD, found, "command")
+    assert table.rows[0][1:3] == ("100.0%", "0.0%")
+
+
+def test_a_dream_of_noise_jumps_at_every_turn(recorded, monkeypatch):
+    def noise(model, context, actions, seed):
+        steps = actions.shape[1] - context.shape[1] + 1
+        random = np.random.default_rng(seed)
+        tints = random.uniform(0.1, 1, (1, steps, 1, 1, 3))
+        whole = random.integers(0, 255, (1, steps, *context.shape[2:4], 1)) * tints
+        return whole.astype(np.uint8)
+
+    found = measured(recorded, monkeypatch, noise)
+    assert found.dream.stuck == 0
+    assert found.dream.teleports + found.dream.overlays > 4 * (found.real.teleports + 1)
+
+
+def test_short_recordings_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="the train split .* no episode of 1002 steps"):
+        report.measure_footage(
+            WORLD, Dreamer(), recording(tmp_path, 12), films=2, steps=1000, seed=0
+        )
