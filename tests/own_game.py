@@ -17,6 +17,7 @@ class DotEnv(gym.Env[np.ndarray, Any]):
         kind: Of the action space: `discrete`, `multi_discrete`, `multi_binary` or `box`.
         shown: Whether observations are pictures or numbers.
         unseeded: Whether the dot begins where no seed says.
+        first: Number of the first discrete action.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
@@ -26,14 +27,15 @@ class DotEnv(gym.Env[np.ndarray, Any]):
         kind: str = "discrete",
         shown: bool = True,
         unseeded: bool = False,
+        first: int = 0,
         render_mode: str | None = None,
     ):
         self.render_mode = render_mode
-        self._kind, self._shown, self._unseeded = kind, shown, unseeded
+        self._kind, self._shown, self._unseeded, self._first = kind, shown, unseeded, first
         picture = spaces.Box(0, 255, (FIELD, FIELD, 3), np.uint8)
         self.observation_space = picture if shown else spaces.Box(0, FIELD, (1,), np.float64)
         self.action_space: gym.Space[Any] = {
-            "discrete": spaces.Discrete(3),
+            "discrete": spaces.Discrete(3, start=first),
             "multi_discrete": spaces.MultiDiscrete([3, 2]),
             "multi_binary": spaces.MultiBinary(2),
             "box": spaces.Box(-2.0, 2.0, (1,), np.float32),
@@ -42,6 +44,9 @@ class DotEnv(gym.Env[np.ndarray, Any]):
 
     def get_action_meanings(self) -> list[str]:
         return ["LEFT", "NOOP", "RIGHT"] if self._kind == "discrete" else []
+
+    def get_keys_to_action(self) -> dict[tuple[str, ...], int]:
+        return {("x",): self._first + 2, ("x", " "): self._first} if self._first else {}
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -54,7 +59,7 @@ class DotEnv(gym.Env[np.ndarray, Any]):
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         match self._kind:
             case "discrete":
-                moved = action - 1
+                moved = action - self._first - 1
             case "multi_discrete":
                 moved = action[0] - 1
             case "multi_binary":
@@ -98,3 +103,8 @@ class Homing:
 
 def lawless(observation: np.ndarray) -> int:
     return 7
+
+
+def stay_at_6(observation: np.ndarray) -> int:
+    """Rests, where actions are numbered from 5."""
+    return 6

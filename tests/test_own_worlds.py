@@ -142,6 +142,20 @@ def test_pictures_are_shrunk_by_area_and_enlarged_sharply():
         rgb(np.zeros((8, 8, 4), np.uint8), "deep")
 
 
+def test_discrete_actions_are_numbered_from_0_however_the_game_numbers_them(tmp_path):
+    own, agent = describe(GAME, env_kwargs={"first": 5}), MakeAgent("own_game:stay_at_6", 0.0)
+    assert own.space == spaces.Discrete(3)
+    assert (own.idle_action, own.keys["left"], own.keys["x"]) == (1, 0, 2)
+    env = dot_env(env_kwargs={"first": 5})
+    _, before = env.reset(seed=0)
+    assert env.step(0)[4]["place"] == before["place"] - 1
+    record(
+        own.world(), tmp_path, 1, workers=0, max_steps=4, progress=False,
+        agent=(agent.name, agent),
+    )  # fmt: skip
+    assert (next(iter(EpisodeStore(tmp_path))).action == 1).all()
+
+
 def test_a_state_is_played_again():
     env = dot_env()
     env.reset(seed=3)
@@ -292,8 +306,8 @@ def test_choices_are_told_one_by_one():
     coded = encoding(spaces.MultiDiscrete([3, 2]), [1, 0])
     assert coded.encode(torch.tensor([2, 1])).tolist() == [0, 0, 1, 0, 1]
     assert coded.idle_code().tolist() == [0, 1, 0, 1, 0]
-    shifted = encoding(spaces.Discrete(3, start=2), 2)
-    assert shifted.encode(torch.tensor([4])).tolist() == [[0, 0, 1]]
+    with pytest.raises(ValueError, match="from 0 on"):
+        encoding(spaces.Discrete(3, start=2), 2)
     scaled = encoding(spaces.Box(-4.0, 4.0, (2,)), [0.0, 0.0])
     assert scaled.encode(torch.tensor([2.0, -4.0])).tolist() == [0.5, -1.0]
     with pytest.raises(ValueError, match="from 0 on"):

@@ -195,7 +195,7 @@ def _action_space(checkpoint: Checkpoint) -> gym.Space[Any]:
         return deepcopy(worlds.get(checkpoint.world).action_space)  # its generator is one's own
     actions = checkpoint.model.config.actions
     if isinstance(actions, DiscreteActions):
-        return spaces.Discrete(actions.count, start=actions.start)
+        return spaces.Discrete(actions.count)
     if isinstance(actions, MultiDiscreteActions):
         return spaces.MultiDiscrete(list(actions.counts))
     return spaces.Box(0.0, 1.0, actions.shape, np.float32)

@@ -13,12 +13,10 @@ class DiscreteActions:
     Attributes:
         count: Number of actions.
         idle: The action that stands in where a history is padded.
-        start: The first action; the others follow it.
     """
 
     count: int
     idle: int = 0
-    start: int = 0
 
     @property
     def size(self) -> int:
@@ -37,8 +35,7 @@ class DiscreteActions:
 
     def encode(self, action: Tensor) -> Tensor:
         """Encodes actions (...,) int64 as (..., count) float32."""
-        known = torch.arange(self.start, self.start + self.count, device=action.device)
-        return (action[..., None] == known).float()
+        return (action[..., None] == torch.arange(self.count, device=action.device)).float()
 
     def idle_code(self) -> Tensor:
         """The encoded idle action, (count,) float32."""

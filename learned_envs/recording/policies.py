@@ -103,7 +103,8 @@ class Agent:
             self._straying = bool(self._random.random() < self._chance)
         if self._straying:
             return by_chance
-        action = np.asarray(self._policy(self._env.native)).astype(space.dtype)
+        chosen = np.asarray(self._policy(self._env.native)) - self._env.first_action
+        action = chosen.astype(space.dtype)
         if not space.contains(action if space.shape else action[()]):
             raise ValueError(f"the policy chose {action!r}, which is not in {space}")
         return action[None]

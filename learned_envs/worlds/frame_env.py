@@ -80,6 +80,8 @@ def shows_pictures(space: gym.Space[Any]) -> bool:
 class FrameEnv(gym.Env[np.ndarray, Any]):
     """An environment seen as a person sees it: observations are RGB pictures of one size.
 
+    Discrete actions are numbered from 0, however the environment numbers them.
+
     `get_state` keeps the seed and the actions since, and `set_state` plays them again, so that any
     environment that is deterministic from its seed can branch; one that is not is found out.
 
@@ -92,6 +94,7 @@ class FrameEnv(gym.Env[np.ndarray, Any]):
 
     Attributes:
         native: The environment's own last observation, for policies that were trained on it.
+        first_action: What the environment calls action 0.
 
     Raises:
         ValueError: If there is no such environment or it has no pictures.
@@ -117,7 +120,7 @@ class FrameEnv(gym.Env[np.ndarray, Any]):
             )
         self.metadata = {**self.metadata, "render_fps": fps_of(self._env)}
         self.render_mode = render_mode
-        self.action_space = self._env.action_space
+        self.action_space, self.first_action = from_zero(self._env.action_space)
         self.observation_space = spaces.Box(0, 255, (*self._size, 3), np.uint8)
         self.native: Any = None
         self._frame: np.ndarray | None = None
@@ -143,7 +146,7 @@ class FrameEnv(gym.Env[np.ndarray, Any]):
         """Steps the environment; the frame is its picture after the step."""
         self._actions.append(np.copy(action))
         if isinstance(self.action_space, spaces.Discrete):
-            action = int(action)  # many take no NumPy integers
+            action = int(action) + self.first_action  # many take no NumPy integers
         self.native, reward, terminated, truncated, info = self._env.step(action)
         return self._show(), float(reward), bool(terminated), bool(truncated), info
 
@@ -193,6 +196,13 @@ class FrameEnv(gym.Env[np.ndarray, Any]):
         shown = self.native if self._picture == "observation" else self._env.render()
         self._frame = resized(rgb(shown, self._name), self._size)
         return self._frame.copy()
+
+
+def from_zero(space: gym.Space[Any]) -> tuple[gym.Space[Any], int]:
+    """A space whose discrete actions are numbered from 0, and what the first one was."""
+    if isinstance(space, spaces.Discrete) and space.start:
+        return spaces.Discrete(int(space.n)), int(space.start)
+    return space, 0
 
 
 def fps_of(env: gym.Env[Any, Any], default: int = 15) -> int:

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from learned_envs.worlds.frame_env import Picture, fps_of, make_env, rgb, shows_pictures
+from learned_envs.worlds.frame_env import (
+    Picture,
+    fps_of,
+    from_zero,
+    make_env,
+    rgb,
+    shows_pictures,
+)
 from learned_envs.worlds.own import MULTIPLE, OwnWorld
 from learned_envs.worlds.spaces import end_of, names_needed, space_to_json
 
@@ -59,7 +66,8 @@ def describe(
         picture = picture or ("observation" if shows_pictures(made.observation_space) else "render")
         observation, _ = made.reset(seed=0)
         shown = rgb(observation if picture == "observation" else made.render(), env)
-        space, limit = made.action_space, made.spec and made.spec.max_episode_steps
+        space, first = from_zero(made.action_space)
+        limit = made.spec and made.spec.max_episode_steps
         if isinstance(space, spaces.Box) and len(space.shape) != 1:
             raise ValueError(
                 f"{env!r} has actions {space}: flatten them to one axis with a wrapper"
@@ -76,7 +84,7 @@ def describe(
             action_space=space_to_json(space),
             action_names=names,
             idle_action=idle_action(space, names),
-            keys=keys(made, space, names),
+            keys=keys(made, space, names, first),
         )
     finally:
         made.close()
@@ -115,33 +123,41 @@ def idle_action(space: spaces.Space[Any], names: Sequence[str]) -> Any:
     match space:
         case spaces.Discrete():
             named = [i for i, name in enumerate(names) if name in _IDLE]
-            return int(space.start) + (named[0] if named else 0)
+            return named[0] if named else 0
         case spaces.Box():
             return np.clip(np.zeros(space.shape, space.dtype), space.low, space.high).tolist()
         case _:
             return [0] * names_needed(space)
 
 
-def keys(env: Any, space: spaces.Space[Any], names: Sequence[str]) -> dict[str, Any]:
+def keys(
+    env: Any, space: spaces.Space[Any], names: Sequence[str], first: int = 0
+) -> dict[str, Any]:
     """Which keys a person plays with: as the environment says, else guessed from names.
 
     Actions without a key get those of the digits; of a Box, pairs of keys move a component to
     either end, the first with the arrows.
+
+    Args:
+        env: The environment.
+        space: Of its actions, discrete ones numbered from 0.
+        names: Of its actions.
+        first: What the environment calls action 0.
     """
     idle = idle_action(space, names)
     found: dict[str, Any] = {}
     if isinstance(space, spaces.Discrete):
-        start = int(space.start)
         for number, name in enumerate(names):
             for key in USUAL_KEYS.get(name, ()):
-                found.setdefault(key, start + number)
+                found.setdefault(key, number)
         told = getattr(env.unwrapped, "get_keys_to_action", dict)() or {}
         for pressed, number in told.items():
-            if len(pressed) == 1 and isinstance(pressed[0], str) and number != idle:
-                found.setdefault("space" if pressed[0] == " " else pressed[0], int(number))
+            action = int(number) - first
+            if len(pressed) == 1 and isinstance(pressed[0], str) and action != idle:
+                found.setdefault("space" if pressed[0] == " " else pressed[0], action)
         reached = {*found.values(), idle}
         spare = [str(digit) for digit in range(1, 10)]
-        for number in range(start, start + int(space.n)):
+        for number in range(int(space.n)):
             if number not in reached and spare:
                 found[spare.pop(0)] = number
         return found

@@ -114,7 +114,7 @@ def latent(world: World, facts: Facts) -> WorldModelConfig:
         actions=encoding(world.action_space, world.idle_action),
         codec=AutoencoderConfig(channels=8, factor=4, widths=(48, 96), noise=0.05),
         dynamics=DiffusionDynamicsConfig(
-            denoiser=EdmUNetConfig(widths=(96, 128), blocks=(2, 1), attention=False, head_width=32),
+            denoiser=EdmUNetConfig(widths=(64, 96), blocks=(2, 1), attention=False),
             diffusion=DiffusionConfig(
                 training_sigma=LogNormalSigma(mean=-1.2), steps=3, sigma_max=2.0, sigma_min=1e-2
             ),
@@ -132,7 +132,7 @@ def latent_recipe() -> Recipe:
     return Recipe(
         steps=8_000, batch=32, window=16, decay=0.4, warmup=300, learning_rate=4e-4,
         closing=((0.7, 0.0), (0.8, 0.7)), on_truth=0.5, damaged=0.0, divergence=30.0,
-        codec=CodecRecipe(steps=4_000, batch=32, equivariance=0.1),
+        codec=CodecRecipe(steps=2_500, batch=32, equivariance=0.1),
     )  # fmt: skip
 
 
@@ -181,9 +181,8 @@ def encoding(space: gym.Space, idle: object) -> ActionEncoding:
 
     still = np.asarray(idle)
     match space:
-        case spaces.Discrete():
-            first = int(space.start)
-            return DiscreteActions(count=int(space.n), idle=int(still), start=first)
+        case spaces.Discrete(start=0):
+            return DiscreteActions(count=int(space.n), idle=int(still))
         case spaces.MultiDiscrete() if not np.any(space.start):
             return MultiDiscreteActions(
                 counts=tuple(space.nvec.tolist()), idle=tuple(still.tolist())
