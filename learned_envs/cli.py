@@ -319,10 +319,16 @@ def bench(
         docs: Also write into this docs folder's results: of weights that are not the packaged ones
             only the cost of a step, in which weights play no part.
     """
+    from learned_envs import worlds
     from learned_envs.evaluation.speed.bench import bench as bench_world
     from learned_envs.evaluation.speed.soak import soak_world
 
     (found, weights), command = _subject(world, weights), _command_line()
+    if found.own is not None:
+        raise ValueError(
+            f"{found.name} is a world of one's own, and `bench` compares the models of the "
+            f"library's: {', '.join(worlds.names())}"
+        )
     if soak is None:
         bench_world(found, weights, out=out, docs=docs, command=command)
     else:

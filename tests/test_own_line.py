@@ -104,6 +104,11 @@ def test_training_goes_on_and_other_settings_are_refused(folder, capsys):
         typed(folder, "train")
 
 
+def test_speed_is_compared_among_the_librarys_models(folder):
+    with pytest.raises(SystemExit, match="a world of one's own, and `bench`"):
+        typed(folder, "bench run/checkpoint")
+
+
 def test_the_dream_is_compared_with_an_episode_that_was_held_out(folder, monkeypatch):
     monkeypatch.setattr("learned_envs.evaluation.compare.measure_errors", lambda *_: None)
     typed(folder, "compare run/checkpoint --recordings recordings --steps 20 --out compared")
