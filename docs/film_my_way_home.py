@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -100,6 +101,7 @@ def game(seed: int) -> vizdoom.DoomGame:
     """The scenario, as a person would see it in a window of 320x240 pixels."""
     made = vizdoom.DoomGame()
     made.load_config(os.path.join(vizdoom.scenarios_path, "my_way_home.cfg"))
+    made.set_doom_config_path(os.path.join(tempfile.gettempdir(), "film_my_way_home.ini"))
     made.set_window_visible(False)
     made.set_screen_resolution(vizdoom.ScreenResolution.RES_320X240)
     made.set_screen_format(vizdoom.ScreenFormat.RGB24)

@@ -68,15 +68,17 @@ def inspect(folder: Positional[Path], /) -> None:
     from learned_envs import worlds
     from learned_envs.recording.inspect import inspect as inspect_folder
 
-    print(inspect_folder(folder, progress=True))
-    world = worlds.find(str(folder))
-    if world.own is not None:
+    report = inspect_folder(folder, progress=True)
+    print(report)
+    world = worlds.find(str(folder)) if report.events is not None else None
+    if world is not None and world.own is not None:
         from learned_envs.pipeline import expected_minutes, suited
 
         world, facts = suited(world, str(folder))
-        minutes = expected_minutes(world, facts.preset, str(folder))
         print(f"  preset         {facts.preset}: {facts.reason}")
-        print(f"  training       about {minutes:,.0f} minutes on this machine")
+        if report.splits["train"] and report.splits["validation"]:
+            minutes = expected_minutes(world, facts.preset, str(folder))
+            print(f"  training       about {minutes:,.0f} minutes on this machine")
 
 
 def chunks(folder: Positional[Path], /, *, out: Path, seconds: float = 6.0) -> None:
@@ -110,7 +112,8 @@ def train(
     """Trains a dream of a world; run again, it goes on where it stopped.
 
     Args:
-        world: Name of the world; the one that `--recordings` is of, if not given.
+        world: Name of the world, or folder of a recording; the one that `--recordings` is of, if
+            not given.
         preset: `small` (packaged) or `seed` (the published model); for a world of one's own
             `sparse` or `latent`, by default the one that `inspect` names, or `seed`.
         recordings: Folder of a recording, or `sim` to play the simulator while training.
@@ -125,7 +128,10 @@ def train(
     """
     from learned_envs import worlds
     from learned_envs.pipeline import suited, train_preset
+    from learned_envs.worlds.own_presets import STABLE_DIFFUSION
 
+    if recordings == "sim":
+        recordings = _recordings(world) or "sim"
     if world is None and recordings == "sim":
         raise ValueError(
             f"neither a world nor --recordings was given: name one of {', '.join(worlds.names())}, "
@@ -133,11 +139,13 @@ def train(
         )
     found = worlds.find(world or recordings)
     if found.own is not None:
-        found, facts = suited(found, recordings, *([autoencoder] if autoencoder else []))
-        preset = preset or facts.preset
+        preset = preset or suited(found, recordings)[1].preset
     preset = preset or "small"
+    folder = out or Path("runs") / f"{found.name}-{preset}"
+    if found.own is not None:
+        found, _ = suited(found, recordings, autoencoder or STABLE_DIFFUSION, folder)
     done = train_preset(
-        found, preset, out or Path("runs") / f"{found.name}-{preset}", recordings=recordings,
+        found, preset, folder, recordings=recordings,
         minutes=minutes, steps=steps, batch=batch, device=device, init_from=init_from,
     )  # fmt: skip
     print(f"{done.steps:,} of {done.of:,} steps: {done.checkpoint or 'the codec comes first'}")
@@ -185,6 +193,7 @@ def evaluate(
     from learned_envs.evaluation.evaluate import evaluate as evaluate_world
 
     found, weights = _subject(world, weights)
+    recordings = recordings or _recordings(world)
     evaluate_world(
         found, weights, rollouts=rollouts, steps=steps, rows=rows, seed=seed, policies=policies,
         trust=trust, recordings=recordings, out=out, docs=docs, card=card, command=_command_line(),
@@ -219,6 +228,7 @@ def compare(
     from learned_envs.evaluation.compare import compare as compare_world
 
     found, weights = _subject(world, weights)
+    recordings = recordings or _recordings(world)
     for path in compare_world(
         found, steps=steps, behaviour=behaviour, seed=seed, weights=weights,
         recordings=recordings, out=out, command=_command_line(),
@@ -342,6 +352,15 @@ def _subject(world: str, weights: str | None) -> tuple[World, str | None]:
     found = worlds.find(world)
     is_checkpoint = world not in worlds.names() and (Path(world) / "config.json").is_file()
     return found, world if weights is None and is_checkpoint else weights
+
+
+def _recordings(world: str | None) -> str | None:
+    """The folder that was given in place of a world's name, if it is one of recordings."""
+    from learned_envs import worlds
+
+    if world is None or world in worlds.names() or (Path(world) / "config.json").is_file():
+        return None
+    return world if Path(world).is_dir() or "://" in world else None
 
 
 def _command_line() -> str:

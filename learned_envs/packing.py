@@ -195,7 +195,7 @@ def collect_starts(world: World, codec: Codec, count: int = STARTS) -> Starts:
 def recorded_starts(
     model: WorldModel, held_out: Iterator[Window], count: int = STARTS, tries: int = 16
 ) -> Starts:
-    """Distinct histories from held-out play, of frames of a model's ages.
+    """Histories from held-out play, of frames of a model's ages.
 
     Over `count` rows, or as many as take no more than 10 MiB.
 

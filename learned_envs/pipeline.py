@@ -9,14 +9,13 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from learned_envs.data.store import EpisodeStore
 from learned_envs.data.window import Window
 from learned_envs.data.windows import EpisodeCache, StoreWindows
 from learned_envs.disk import full_disk_says, replace_file
@@ -32,10 +31,12 @@ from learned_envs.models.dynamics.diffusion_dynamics import (
 )
 from learned_envs.models.dynamics.pointer_editor import PointerEditor
 from learned_envs.models.place_reward import PlaceReward
+from learned_envs.models.precision import mixed_precision
 from learned_envs.models.world_model import WorldModel, WorldModelConfig
 from learned_envs.packing import HELD_OUT_ROWS, HELD_OUT_SEED, Origin, pack
 from learned_envs.recording.facts import facts_of
 from learned_envs.recording.live import LiveWindows, affordable_rows
+from learned_envs.recording.opened import recordings_of
 from learned_envs.training.closed_loop import closed_loop
 from learned_envs.training.codec import codec_loss, latent_spread, train_codec
 from learned_envs.training.journal import Journal
@@ -70,7 +71,10 @@ class Trained:
 
 
 def suited(
-    world: World, recordings: str, autoencoder: str = STABLE_DIFFUSION
+    world: World,
+    recordings: str,
+    autoencoder: str = STABLE_DIFFUSION,
+    run: Path | None = None,
 ) -> tuple[World, Facts]:
     """A world of one's own with presets made to measure, and what of its recordings they fit.
 
@@ -78,12 +82,22 @@ def suited(
         world: A world of one's own.
         recordings: Folder of its recordings.
         autoencoder: Folder or hub id of the pretrained autoencoder that the preset `seed` has.
+        run: Folder of a training. What its recordings were like when it began is kept in it and
+            counts from then on, however much is recorded later.
 
     Raises:
         ValueError: If the folder holds no episodes, or those of another world.
         FileNotFoundError: If there is no such folder.
     """
-    facts = facts_of(EpisodeStore(recordings, world.name))
+    store = recordings_of(world, recordings)
+    kept = run and run / "facts.json"
+    if kept and kept.exists():
+        facts = Facts.from_json(json.loads(kept.read_bytes()))
+    else:
+        facts = facts_of(store)
+        if kept:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(kept, (json.dumps(asdict(facts)) + "\n").encode())
     return with_presets(world, facts, autoencoder), facts
 
 
@@ -104,14 +118,14 @@ def expected_minutes(world: World, preset: str, recordings: str, device: str = "
     if isinstance(codec, TrainableCodec):
         frames = torch.from_numpy(window.observation).flatten(0, 1)[: recipe.codec.batch]
         images = to_images(frames.to(device))
-        step = _seconds(lambda: codec_loss(codec, images, recipe.codec)[0])
+        step = _seconds(lambda: codec_loss(codec, images, recipe.codec)[0], device)
         seconds += recipe.codec.steps * step
     for share, resync in _closing_parts(recipe):
         walk = closed_loop(
             model, window, resync=resync, divergence=recipe.divergence,
             on_truth=recipe.on_truth, damaged=recipe.damaged, device=torch.device(device),
         )  # fmt: skip
-        seconds += share * recipe.steps * _seconds(lambda walk=walk: next(walk).loss.total)
+        seconds += share * recipe.steps * _seconds(lambda walk=walk: next(walk).loss.total, device)
     return seconds / 60
 
 
@@ -122,12 +136,14 @@ def _closing_parts(recipe: Recipe) -> list[tuple[float, float]]:
     return [(open_share, 1.0), (1 - open_share, 0.5)]
 
 
-def _seconds(loss: Callable[[], torch.Tensor], times: int = 4) -> float:
+def _seconds(loss: Callable[[], torch.Tensor], device: str, times: int = 4) -> float:
     """The median time of a loss with its gradients, the first apart."""
     taken = []
     for _ in range(times):
         begin = time.perf_counter()
-        loss().backward()
+        with mixed_precision(torch.device(device)):
+            total = loss()
+        total.backward()
         taken.append(time.perf_counter() - begin)
     return float(np.median(taken[1:]))
 
@@ -262,7 +278,7 @@ def train(
     model.codec.load_state_dict(codec.state_dict())
     learned = isinstance(codec, TrainableCodec | PretrainedAutoencoder)
     if learned and isinstance(model.dynamics, DiffusionDynamics):
-        spread = round(latent_spread(codec, next(windows(0))), 4)
+        spread = _kept(folder / "spread.json", lambda: latent_spread(codec, next(windows(0))))
         begun_with = model.state_dict()
         model = _with_sigma_data(model.config, spread).build()
         model.load_state_dict(begun_with)
@@ -306,6 +322,13 @@ def _changed(model: WorldModel, windows: Iterator[Window]) -> torch.Tensor:
             before, after = latents[:-1][valid], latents[1:][valid]
             became.append(after.movedim(1, -1)[(after != before).any(1)])
     return torch.cat(became)
+
+
+def _kept(path: Path, measure: Callable[[], float]) -> float:
+    """A number that is measured once in a run, and read from then on, to four digits."""
+    if not path.exists():
+        replace_file(path, f"{measure():.4f}\n".encode())
+    return float(path.read_text())
 
 
 class _Clock:
@@ -370,7 +393,13 @@ def simulated(world: World, recipe: AnyRecipe, _: str = "sim") -> tuple[Windows,
 
 def recorded(world: World, recipe: AnyRecipe, folder: str) -> tuple[Windows, Windows]:
     """Training and held-out windows from a recording's training and validation splits."""
-    store = EpisodeStore(folder, world.name)
+    store = recordings_of(world, folder)
+    for split in ("train", "validation"):
+        if not store.names(split):
+            raise ValueError(
+                f"none of the {len(store)} episodes in {folder} falls into the {split} split: "
+                "record more"
+            )
     cache = EpisodeCache(store)
 
     def windows(number: int) -> Iterator[Window]:

@@ -79,6 +79,28 @@ class DotEnv(gym.Env[np.ndarray, Any]):
         return self.render() if self._shown else np.array([self.place], np.float64)
 
 
+class Chatty(DotEnv):
+    """Tells much of itself that cannot be recorded."""
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        frame, reward, ended, truncated, info = super().step(action)
+        return frame, reward, ended, truncated, info | self._more(None if ended else 3)
+
+    def reset(self, **given: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        frame, info = super().reset(**given)
+        return frame, info | self._more(3)
+
+    def _more(self, lives: int | None) -> dict[Any, Any]:
+        legal = list(range(self.place % 3))
+        told = {"score/p1": 1.0, 7: 2, "legal": legal, "ragged": [[1], [1, 2]], "own": {"x": 1}}
+        return told if lives is None else told | {"lives": lives}
+
+
+def make_dot(**settings: Any) -> DotEnv:
+    """A function that makes one."""
+    return DotEnv(**settings)
+
+
 class Blind(DotEnv):
     """Draws nothing."""
 

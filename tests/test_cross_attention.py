@@ -137,9 +137,10 @@ def test_some_rows_are_told_no_actions_in_training(monkeypatch):
     state = {"latents": latents, "actions": torch.ones(64, CONTEXT - 1, 2)}
     target = torch.randn(64, *SHAPE)
     made.loss(state, torch.ones(64, 2), target, {}, latents[:, -1])
-    kept = told[0].actions.amax((1, 2))
-    assert 10 < kept.sum() < 54
-    assert torch.equal(told[0].actions.amin((1, 2)), kept)  # all of a row's actions, or none
+    left_out = (told[0].actions == made.untold).all(2)
+    assert 10 < left_out[:, 0].sum() < 54
+    assert torch.equal(left_out.all(1), left_out.any(1))  # all of a row's actions, or none
+    assert (told[0].actions[~left_out] == 1).all()
 
 
 def test_guidance_needs_a_network_that_was_trained_without_actions():

@@ -109,14 +109,14 @@ def test_speed_is_compared_among_the_librarys_models(folder):
         typed(folder, "bench run/checkpoint")
 
 
-def test_the_dream_is_compared_with_an_episode_that_was_held_out(folder, monkeypatch):
-    monkeypatch.setattr("learned_envs.evaluation.compare.measure_errors", lambda *_: None)
+def test_the_dream_is_compared_with_an_episode_that_was_held_out(folder):
     typed(folder, "compare run/checkpoint --recordings recordings --steps 20 --out compared")
     figures = json.loads((folder / "compared" / "metrics.json").read_text())
     store = EpisodeStore(folder / "recordings")
     longest = max(store.headers[name].steps for name in store.names("test"))
     model = load_checkpoint(folder / "run" / "checkpoint").model
     assert figures["steps"] == min(20, longest - (model.span - 1))
+    assert len(figures["horizons"]["prediction"]["psnr"]) == min(64, longest - model.span + 1)
     assert (folder / "compared" / "dot_env.gif").stat().st_size > 1000
     with pytest.raises(SystemExit, match="give its folder"):
         typed(folder, "compare run/checkpoint --steps 20 --out compared")
@@ -130,6 +130,21 @@ def test_errors_are_measured_on_the_test_split(folder, world):
     assert all((held == frame).all((1, 2, 3)).any() for frame in window.observation[:, 0])
     with pytest.raises(ValueError, match="--recordings"):
         held_out_windows(world, None, rows=6, steps=8, seed=0)
+
+
+def test_a_trust_report_asks_for_a_recording(folder):
+    with pytest.raises(SystemExit, match="trust report is of a recording's test split"):
+        typed(folder, "evaluate run/checkpoint --rollouts 0 --trust")
+
+
+def test_what_a_run_began_with_counts_however_much_is_recorded_later(folder, tmp_path):
+    recordings = str(folder / "recordings")
+    world = worlds.find(recordings)
+    _, facts = pipeline.suited(world, recordings, run=tmp_path)
+    kept = tmp_path / "facts.json"
+    kept.write_text(kept.read_text().replace("1.0", "5.0"))
+    _, again = pipeline.suited(world, recordings, run=tmp_path)
+    assert again.rewards == (0.0, 5.0) != facts.rewards
 
 
 @pytest.mark.full
@@ -177,7 +192,7 @@ def test_a_trust_report_needs_no_way_to_branch(source, world, folder, monkeypatc
 
 
 def test_a_recording_without_long_episodes_cannot_be_trusted(tmp_path, source, world):
-    record(describe(GAME).world(), tmp_path, 20, workers=0, max_steps=5, progress=False)
+    record(world, tmp_path, 20, workers=0, max_steps=5, progress=False)
     model = load_checkpoint(Path(source._weights)).model
     with pytest.raises(ValueError, match="expected at least 2 of"):
         Recorded(world, None, model, str(tmp_path), 8)
@@ -221,5 +236,5 @@ def test_presets_are_made_to_measure(folder):
     world, facts = pipeline.suited(
         worlds.find(str(folder / "recordings")), str(folder / "recordings")
     )
-    assert set(world.presets) == {"sparse", "latent"}
+    assert set(world.presets) == {"sparse", "latent", "seed"}
     assert facts.rewards == (0.0, 1.0)

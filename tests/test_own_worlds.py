@@ -1,6 +1,7 @@
 """Worlds of one's own: any environment described, recorded by chance or by an agent, and found."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -11,15 +12,16 @@ from gymnasium import spaces
 from own_game import FIELD
 
 from learned_envs import worlds
-from learned_envs.data import EpisodeStore
+from learned_envs.data import EpisodeStore, StoreWindows
 from learned_envs.recording.facts import facts_of
 from learned_envs.recording.inspect import inspect
+from learned_envs.recording.opened import recordings_of
 from learned_envs.recording.policies import MakeAgent
 from learned_envs.recording.recorder import record
 from learned_envs.worlds.chance import Chance
 from learned_envs.worlds.frame_env import FrameEnv, make_env, resized, rgb
-from learned_envs.worlds.look import describe, shrunk_size, world_name
-from learned_envs.worlds.own import OwnWorld
+from learned_envs.worlds.look import describe
+from learned_envs.worlds.own import OwnWorld, shrunk_size, world_name
 from learned_envs.worlds.own_presets import Facts, encoding, with_presets
 from learned_envs.worlds.spaces import space_from_json, space_to_json
 
@@ -68,6 +70,7 @@ def test_every_kind_of_vector_has_keys_that_move_it():
 def test_names_and_sizes_are_short():
     assert world_name("ALE/Pong-v5") == "pong"
     assert world_name("games.arcade:MyEnv") == "my_env"
+    assert world_name("ALE/Breakout-v5") == "own_breakout"
     assert shrunk_size(210, 160) == (80, 64)
     assert shrunk_size(96, 96) == (64, 64)
     assert shrunk_size(40, 40) == (40, 40)
@@ -104,6 +107,8 @@ def test_a_description_comes_back_from_json():
         ("no_such_module:Env-v0", "'no_such_module', which is not installed"),
         ("own_game:Nothing-v0", "there is no environment"),
         ("own_game:FIELD", "there is no environment"),
+        ("own_game:make_dot", "there is no environment"),  # a file may name any function
+        ("os:system", "there is no environment"),
     ],
 )
 def test_an_unknown_environment_is_named(env, told):
@@ -205,6 +210,53 @@ def test_recordings_of_every_kind_of_action_are_found_again(kind, tmp_path):
     left = (episode.observation[:][:, 16, :, 0] > 100).argmax(1)
     assert np.array_equal(left, episode.metadata["place"])
     assert inspect(tmp_path).events == {}
+
+
+def test_an_environment_may_tell_of_itself_what_it_likes(tmp_path):
+    world = describe("own_game:Chatty").world()
+    record(world, tmp_path, 12, workers=0, max_steps=30, progress=False)
+    episodes = list(EpisodeStore(tmp_path))
+    assert {"place"} <= set.intersection(*(set(e.metadata) for e in episodes))
+    assert {name for e in episodes for name in e.metadata} <= {"place", "lives", "legal"}
+    assert any("lives" in e.metadata for e in episodes)
+    assert any("lives" not in e.metadata for e in episodes)  # it says none at the end
+    window = next(StoreWindows(EpisodeStore(tmp_path), "train", batch=32, length=4, seed=0))
+    assert window.metadata["place"].shape == (32, 5)
+    assert "lives" not in window.metadata
+
+
+def test_windows_may_leave_out_episodes_that_are_too_short(tmp_path):
+    record(describe(GAME).world(), tmp_path, 12, workers=0, max_steps=6, progress=False)
+    record(describe(GAME).world(), tmp_path, 2, workers=0, max_steps=40, seed=1, progress=False)
+    store = EpisodeStore(tmp_path)
+    longest = max(store.headers[name].steps for name in store.names("train"))
+    window = next(StoreWindows(store, "train", batch=8, length=longest, seed=0, whole=True))
+    assert window.valid.all()
+    with pytest.raises(ValueError, match=f"no episode of {longest + 1} steps"):
+        StoreWindows(store, "train", batch=8, length=longest + 1, seed=0, whole=True)
+
+
+def test_keys_may_be_edited_and_nothing_else(tmp_path):
+    world = describe(GAME).world()
+    record(world, tmp_path, 1, workers=0, max_steps=3, progress=False)
+    path = tmp_path / "world.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"keys": {"j": 0}}))
+    assert worlds.find(str(tmp_path)).keys == {"j": 0}
+    record(world, tmp_path, 2, workers=0, max_steps=3, progress=False)
+    assert len(recordings_of(world, tmp_path)) == 2
+    other = replace(describe(GAME, fps=3), name="dot_env").world()
+    with pytest.raises(ValueError, match="fps 20, not 3"):
+        recordings_of(other, tmp_path)
+
+
+def test_a_url_is_a_folder_of_recordings_too(tmp_path):
+    world = describe(GAME).world()
+    url = f"memory://{tmp_path.name}"
+    record(world, url, 1, workers=0, max_steps=3, progress=False)
+    assert worlds.find(url).own == world.own
+    assert inspect(url).world == "dot_env"
+    record(worlds.get("breakout"), url + "b", 1, workers=0, max_steps=3, progress=False)
+    assert worlds.find(url + "b") is worlds.get("breakout")
 
 
 def test_a_folder_keeps_to_one_way_of_seeing_a_world(tmp_path):

@@ -111,3 +111,12 @@ def test_the_published_sizes(folder):
     assert dynamics.context == 10
     count = sum(p.numel() for p in dynamics.build((4, 32, 32), config().actions).parameters())
     assert 45e6 < count < 50e6
+
+
+@pytest.mark.parametrize("size", [(64, 88), (80, 64), (72, 120), (40, 40)])
+def test_it_has_as_many_levels_as_pictures_can_be_halved(folder, size):
+    world = describe("own_game:DotEnv", image_size=size).world()
+    config = pipeline.with_presets(world, pipeline.Facts(changing=1.0), str(folder)).presets["seed"]
+    latents = (4, size[0] // 2, size[1] // 2)
+    assert config().dynamics.build(latents, config().actions).context == 10
+    assert config().heads.build(latents)

@@ -153,6 +153,7 @@ def test_a_dream_deaf_to_actions_is_found_out(twin):
 
 
 def test_idle_motion_of_equal_worlds_is_equal():
-    motion = idle_motion(BREAKOUT, gym.make_vec("Real-Breakout-v0", 2), 0)
+    pair = [gym.make_vec("Real-Breakout-v0", 2) for _ in range(2)]
+    motion = idle_motion(BREAKOUT, *pair, 0)
     assert len(motion) == 5
     assert all(dreamed == real > 0 for dreamed, real in motion.values())

@@ -31,6 +31,7 @@ SUFFIX = ".zarr"
 HEADER = "zarr.json"
 FRAMES = "observation"
 WORLD = "world.json"
+_EDITED = "keys"  # of a description, by whoever records
 STEP_ARRAYS = ("action", "reward", "terminated", "truncated")
 
 
@@ -138,20 +139,32 @@ class EpisodeFolder:
         Raises:
             ValueError: If the folder describes another world.
         """
-        known = self.description()
-        if known is None:
+        if self.check_description(world) is None:
             self.files.makedirs(self.root, exist_ok=True)
             content = (json.dumps(world, indent=1) + "\n").encode()
             if self.is_local:
                 replace_file(Path(self.root) / WORLD, content)
             else:
                 self.files.pipe_file(f"{self.root}/{WORLD}", content)
-        elif differing := sorted(n for n in {*known, *world} if known.get(n) != world.get(n)):
+
+    def check_description(self, world: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Returns what describes the folder's world, or None, unless it is another than `world`.
+
+        The keys that a world is played with may differ: whoever records may edit them.
+
+        Raises:
+            ValueError: If the folder describes another world.
+        """
+        known = self.description()
+        names = {*(known or {}), *world} - {_EDITED}
+        differing = sorted(n for n in names if known and known.get(n) != world.get(n))
+        if known and differing:
             told = ", ".join(f"{n} {known.get(n)!r}, not {world.get(n)!r}" for n in differing)
             raise ValueError(
                 f"{self.name} holds recordings of another world, or of the same one seen otherwise "
                 f"({told}): give each a folder of its own"
             )
+        return known
 
     def headers(self, world: str | None) -> dict[str, EpisodeHeader]:
         """Headers of all whole episodes, by name and in the order of names.

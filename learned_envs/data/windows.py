@@ -60,9 +60,11 @@ class StoreWindows:
         cache: Keeps decoded episodes of the store, for other iterators, too; one of its own if
             None.
         skip: Batches to pass over, to go on where an earlier iterator stopped.
+        whole: Leave out episodes that are shorter than a window.
 
     Raises:
-        ValueError: If the split holds no episodes or an argument is out of its range.
+        ValueError: If the split holds no episodes, or none that is long enough, or an argument is
+            out of its range.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class StoreWindows:
         start_share: float = 0.1,
         cache: EpisodeCache | None = None,
         skip: int = 0,
+        whole: bool = False,
     ):
         if batch < 1 or length < 1:
             raise ValueError(f"`batch` (={batch}) and `length` (={length}) must be at least 1")
@@ -86,6 +89,13 @@ class StoreWindows:
             raise ValueError(
                 f"none of the {len(store)} episodes in {store.folder.name} falls into the {split} "
                 "split: record more"
+            )
+        if whole:
+            self._names = tuple(n for n in self._names if store.headers[n].steps >= length)
+        if not self._names:
+            raise ValueError(
+                f"the {split} split of {store.folder.name} holds no episode of {length} steps: "
+                "record longer ones"
             )
         headers = [store.headers[name] for name in self._names]
         steps = np.array([header.steps for header in headers])
@@ -151,7 +161,14 @@ def _stacked(rows: list[Window]) -> Window:
         terminated=np.stack([row.terminated for row in rows]),
         first=np.stack([row.first for row in rows]),
         valid=np.stack([row.valid for row in rows]),
-        metadata={
-            name: np.stack([row.metadata[name] for row in rows]) for name in rows[0].metadata
-        },
+        metadata={name: np.stack([row.metadata[name] for row in rows]) for name in _shared(rows)},
     )
+
+
+def _shared(rows: list[Window]) -> list[str]:
+    """The metadata that all rows have, in one shape."""
+    return [
+        name
+        for name, array in rows[0].metadata.items()
+        if all(name in r.metadata and r.metadata[name].shape == array.shape for r in rows)
+    ]

@@ -7,11 +7,11 @@ the same state, since one flipped code legitimately changes the future.
 
 from __future__ import annotations
 
-import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor
 
+from learned_envs.dream.dream_spec import checked_actions
 from learned_envs.dream.onnx_runtime import OnnxRuntime
 from learned_envs.dream.torch_runtime import TorchRuntime
 from learned_envs.models.codecs.codec import to_frames
@@ -56,10 +56,7 @@ def check_parity(
         generators = [np.random.default_rng((seed, row)) for row in range(rows)]
         state = _starts(reference, graph, generators)
         for step in range(steps // 2):
-            action = np.stack([space.sample() for _ in range(rows)])
-            action = action.astype(
-                np.int64 if isinstance(space, gym.spaces.Discrete) else np.float32
-            )
+            action = checked_actions(space, np.stack([space.sample() for _ in range(rows)]))
             noise = draw_noise(spec.noise, generators)
             given = {name: value.numpy() for name, value in state.items()}
             following, outcome = graph.step(given, action, noise)

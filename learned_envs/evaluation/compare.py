@@ -20,9 +20,11 @@ from learned_envs.evaluation.measures import measure_errors
 from learned_envs.evaluation.metrics import HorizonErrors, psnr
 from learned_envs.evaluation.report import write_report
 from learned_envs.evaluation.report_sections import KINDS, Match
+from learned_envs.evaluation.results import without_nan
 from learned_envs.evaluation.rollouts import Rollout, recorded_rollout, replayed, rollout
 from learned_envs.models.checkpoint import load_checkpoint
 from learned_envs.packing import HELD_OUT_SEED
+from learned_envs.recording.opened import recordings_of
 from learned_envs.worlds import World
 
 ALIKE = 30.0
@@ -89,7 +91,7 @@ def compare(
     shown = {"errors": errors, "card": checkpoint and checkpoint.card, "command": command}
     dream: Any = gym.make_vec(world.dream_id, 1, weights=weights, max_episode_steps=limit)
     if recordings is not None:
-        episode = _held_out_episode(EpisodeStore(recordings, world.name), seed)
+        episode = _held_out_episode(recordings_of(world, recordings), seed)
         begin = min(dream.runtime.spec.span, episode.steps) - 1
         played = {
             "real": recorded_rollout(episode, begin, steps),
@@ -179,7 +181,7 @@ def _write(
         "one_step": one_step and one_step.to_json(),
         "horizons": horizons and horizons.to_json(),
     }
-    figures = _without_nan(figures)
+    figures = without_nan(figures)
     reels = {kind: _reel(kind, play) for kind, play in played.items()}
     out.mkdir(parents=True, exist_ok=True)
     film, metrics = out / f"{world.name}.gif", out / "metrics.json"
@@ -266,10 +268,3 @@ def _error_rows(world: World) -> int:
     """Games that errors are measured on: fewer of frames larger than 128x128, at least one."""
     height, width, _ = world.observation_space.shape
     return max(1, min(ERROR_ROWS, ERROR_ROWS * 128**2 // (height * width)))
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON knows no nan: null stands for it."""
-    if isinstance(value, dict):
-        return {name: _without_nan(item) for name, item in value.items()}
-    return None if isinstance(value, float) and np.isnan(value) else value

@@ -20,6 +20,7 @@ from learned_envs.evaluation.results import (
     record_picture,
     record_row,
     record_table,
+    without_nan,
 )
 from learned_envs.evaluation.tables import policy_table
 from learned_envs.evaluation.trust.report import measure_trust, trust_table
@@ -96,6 +97,11 @@ def evaluate(
         scores = compare_policies(world, weights, seed=seed, episodes=policies, progress=print)
         figures["policies"] = scores.to_json()
         tables.append(policy_table(world, scores, command))
+    if trust and recordings is None and world.own is not None:
+        raise ValueError(
+            f"{world.name} is a world of one's own, whose trust report is of a recording's test "
+            "split: give its folder (--recordings)"
+        )
     if trust:
         source = (
             Live(world, weights, _CLIP_ROWS)
@@ -118,7 +124,7 @@ def evaluate(
         write_measured(checkpoint, tables)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(figures, indent=1) + "\n")
+        out.write_text(json.dumps(without_nan(figures), indent=1) + "\n")
     return figures
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from learned_envs.data.store import EpisodeStore
 from learned_envs.data.window import Window
 from learned_envs.data.windows import StoreWindows
 from learned_envs.recording.live import LiveWindows, affordable_rows
+from learned_envs.recording.opened import recordings_of
 from learned_envs.worlds import World
 
 
@@ -31,12 +31,14 @@ def held_out_windows(
         warm_up: Steps that the real world is played before; half an episode if None.
 
     Raises:
-        ValueError: If neither is there.
+        ValueError: If neither is there, or no episode of the test split has so many steps.
     """
     rows = affordable_rows(world, rows, steps)
     if recordings is not None:
-        store = EpisodeStore(recordings, world.name)
-        return StoreWindows(store, "test", batch=rows, length=steps, seed=seed, start_share=0.0)
+        store = recordings_of(world, recordings)
+        return StoreWindows(
+            store, "test", batch=rows, length=steps, seed=seed, start_share=0.0, whole=True
+        )
     if world.own is not None:
         raise ValueError(
             f"{world.name} is a world of one's own, which is measured on the test split of a "
@@ -44,3 +46,9 @@ def held_out_windows(
         )
     settled = world.max_episode_steps // 2 if warm_up is None else warm_up
     return LiveWindows(world, rows, steps, seed, warm_up=settled)
+
+
+def longest_held_out(world: World, recordings: str) -> int:
+    """Steps of the longest episode of a recording's test split; 0 if it has none."""
+    store = recordings_of(world, recordings)
+    return max((store.headers[name].steps for name in store.names("test")), default=0)

@@ -1,4 +1,4 @@
-"""What each world is measured by: laws, the diagnostics of koi ponds, those of paint programs."""
+"""What each world is measured by: laws, or diagnostics of ponds, paint programs or footage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from learned_envs.evaluation import make_referee
 from learned_envs.evaluation.footage.report import footage_table, measure_footage
-from learned_envs.evaluation.held_out import held_out_windows
+from learned_envs.evaluation.held_out import held_out_windows, longest_held_out
 from learned_envs.evaluation.judging import LawPair, judge
 from learned_envs.evaluation.koi_pond.likeness import codec_likeness, codec_table
 from learned_envs.evaluation.koi_pond.report import (
@@ -145,8 +145,9 @@ def _filmed(subject: Subject) -> Measured:
         )
     measured = _only_errors(subject)
     report = measure_footage(
-        subject.world, subject.model, subject.recordings, films=subject.rollouts, seed=subject.seed
-    )
+        subject.world, subject.model, subject.recordings, films=subject.rollouts,
+        steps=subject.steps, seed=subject.seed,
+    )  # fmt: skip
     return replace(
         measured,
         figures=measured.figures | {"footage": report.to_json()},
@@ -234,7 +235,7 @@ OWN_ROLLOUTS = 32
 def measure_of(world: World) -> tuple[Callable[[Subject], Measured], int]:
     """What a world is measured by, and how many rollouts that takes if nothing else is said."""
     if world.own is None:
-        return MEASURES[world.name], ROLLOUTS[world.name]
+        return MEASURES.get(world.name, _only_errors), ROLLOUTS.get(world.name, OWN_ROLLOUTS)
     return (_only_errors if world.own.env else _filmed), OWN_ROLLOUTS
 
 
@@ -243,9 +244,12 @@ def measure_errors(
 ) -> tuple[HorizonErrors, HorizonErrors]:
     """One-step errors over many frames, and errors at horizons 1 to 64 over fewer.
 
-    On the test split of a recording, or on the real world played for it.
+    On the test split of a recording, as far as its longest episode goes, or on the real world
+    played for it.
     """
-    span = model.span
+    span, horizon = model.span, HORIZON
+    if recordings is not None:
+        horizon = max(1, min(HORIZON, longest_held_out(world, recordings) - span + 1))
 
     def predict(frames: np.ndarray, actions: np.ndarray) -> np.ndarray:
         return dream_frames(model, frames, actions, seed)
@@ -261,7 +265,7 @@ def measure_errors(
             codec=reconstruction(model),
         )
 
-    return errors(1, max(4, min(16, _FRAMES // (span + 1)))), errors(HORIZON, 2)
+    return errors(1, max(4, min(16, _FRAMES // (span + 1)))), errors(horizon, 2)
 
 
 def measure_laws(

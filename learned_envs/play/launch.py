@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from learned_envs.data.episode import Episode
-from learned_envs.data.store import EpisodeStore
 from learned_envs.dream.weights import packaged, resolve
 from learned_envs.play.session import Session
 from learned_envs.play.stage import MakeDream, Stage
+from learned_envs.recording.opened import recordings_of
 from learned_envs.worlds import World
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def quiz(
     if replay is None:
         source = partial(make_clips, world, world.make_real(), dream, **settings)
     else:
-        source = partial(recorded_clips, world, EpisodeStore(replay, world.name), dream, **settings)
+        source = partial(recorded_clips, world, recordings_of(world, replay), dream, **settings)
     sitting, clips = Quiz(total=QUIZ_CLIPS), ClipMaker(source, QUIZ_CLIPS)
     screen = Screen(f"Which is real? {world.id_suffix}")
     clips.start()
@@ -214,7 +214,7 @@ def _maker(world: World, weights: str | None, device: str) -> MakeDream:
 
 
 def _episode(folder: str, name: str | None, world: World) -> Episode:
-    store = EpisodeStore(folder, world.name)
+    store = recordings_of(world, folder)
     names = store.names()
     if name is not None and name not in names:
         raise ValueError(

@@ -29,8 +29,7 @@ def gym(
     """Records episodes of any Gymnasium environment, to train a dream of it.
 
     Args:
-        env: Its id (`ALE/Pong-v5`), or the import path of a class or function that makes it
-            (`package.module:MyEnv`).
+        env: Its id (`ALE/Pong-v5`), or the import path of its class (`package.module:MyEnv`).
         out: Folder of the recording; what it holds already is kept and counted.
         episodes: How many episodes the folder shall hold.
         steps: Longest episode; the environment's own limit, or 1,000, if not given.
@@ -142,7 +141,7 @@ def video(
         offset: Seconds that are added to the times of all inputs.
     """
     from learned_envs.recording.footage.video import Clip, import_video
-    from learned_envs.worlds.look import world_name
+    from learned_envs.worlds.own import world_name
 
     logs = inputs or tuple(clip.with_suffix(".csv") for clip in clips)
     if len(logs) != len(clips):

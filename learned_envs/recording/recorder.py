@@ -44,7 +44,8 @@ def record(
 ) -> int:
     """Records until `out` holds `episodes` takes of this seed; skips those that it holds already.
 
-    A take depends on the world, the seed and its number only, whatever the number of workers.
+    A take depends on the world, the seed and its number only, whatever the number of workers; with
+    an agent as far as that acts alike at equal observations.
     Several calls with different seeds may record into one folder at the same time.
 
     Args:

@@ -82,8 +82,8 @@ def record_take(
         make_agent: Makes who plays; None for the take's behaviour of the world.
 
     Returns:
-        The whole take, of any length. Its metadata are the numbers that `info` holds, at the reset
-        and after every step.
+        The whole take, of any length. Its metadata are the numbers that `info` holds at the reset
+        and after every step, always in one shape.
     """
     random = np.random.default_rng([attributes.seed, 1])  # not the stream that the env draws from
     seed = int(random.integers(2**31))
@@ -103,7 +103,9 @@ def record_take(
         frames.append(frame)
         actions.append(action)
         rewards.append(reward)
-        numbers = [name for name in numbers if name in info]
+        numbers = [
+            n for n in numbers if n in info and np.shape(info[n]) == np.shape(metadata[n][0])
+        ]
         for name in numbers:
             metadata[name].append(info[name])
         if truncated:

@@ -34,13 +34,13 @@ def find(name: str) -> World:
     """Returns the world called `name`, or the one that a folder of that name is of.
 
     Args:
-        name: Of a world, or a path: a recordings folder, or a checkpoint's.
+        name: Of a world, or a folder: of recordings (a path or fsspec URL), or of a checkpoint.
 
     Raises:
         ValueError: If there is no such world, or the folder does not say what it is of.
     """
-    folder = Path(name)
-    if name in _NAMES or not folder.is_dir():
+    folder, is_url = Path(name), "://" in name
+    if name in _NAMES or not (is_url or folder.is_dir()):
         return get(name)
     checkpoint = folder / "config.json"
     if checkpoint.is_file():
@@ -48,13 +48,13 @@ def find(name: str) -> World:
     from learned_envs.data.folder import EpisodeFolder
     from learned_envs.worlds.own import OwnWorld
 
-    recordings = EpisodeFolder(folder)
+    recordings = EpisodeFolder(name)
     if described := recordings.description():
-        return OwnWorld.from_json(described, f"{folder}/world.json").world()
+        return OwnWorld.from_json(described, f"{name}/world.json").world()
     for header in recordings.headers(None).values():
         return get(header.attributes.world)
     raise ValueError(
-        f"{folder} is neither a checkpoint nor a folder of recordings: it holds no config.json, no "
+        f"{name} is neither a checkpoint nor a folder of recordings: it holds no config.json, no "
         "world.json and no episodes"
     )
 

@@ -46,10 +46,10 @@ class Chance:
 
 
 def drawn(space: spaces.Space[Any]) -> np.ndarray:
-    """An action at random; components of a Box lie at an end of their range half the time.
+    """An action at random; half of the components of a Box lie at an end of their range or idle.
 
-    Players of games press a pedal down or not at all: ends are drawn more often than by a uniform
-    draw, and an idle component as often as an end.
+    Players of games press a pedal down or not at all: then both ends and idle are drawn alike
+    often.
     """
     if not isinstance(space, spaces.Box):
         return np.asarray(space.sample())

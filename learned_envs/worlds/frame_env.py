@@ -22,9 +22,12 @@ _REGISTERED_BY = {"ALE/": "ale_py", "MiniGrid-": "minigrid", "BabyAI-": "minigri
 def make_env(env: str, kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
     """Makes an environment that draws itself.
 
+    What is called is a class of environments or what is registered under an id, never any other
+    function: the name may come from a checkpoint's file.
+
     Args:
         env: A Gymnasium id (`CarRacing-v3`, `ALE/Pong-v5`, `module:Id-v0`), or the import path of a
-            class or function that makes one (`package.module:MyEnv`).
+            class of environments (`package.module:MyEnv`).
         kwargs: What it is made with, besides `render_mode="rgb_array"`.
 
     Raises:
@@ -35,9 +38,8 @@ def make_env(env: str, kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
     module, _, name = env.rpartition(":")
     maker: Any = getattr(_imported(module, env), name, None) if module else None
     try:
-        if callable(maker):
-            made: Any = maker(**given)
-            return made
+        if isinstance(maker, type) and issubclass(maker, gym.Env):
+            return maker(**given)
         for begin, registering in _REGISTERED_BY.items():
             if name.startswith(begin) and not module:
                 gym.register_envs(_imported(registering, env))
@@ -46,7 +48,7 @@ def make_env(env: str, kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
         raise ValueError(
             f"there is no environment {env!r} ({error}): give a registered id, behind the module "
             "that registers it (`module:Id-v0`) if importing that is needed, or the import path "
-            "of a class or function (`package.module:MyEnv`)"
+            "of a class of environments (`package.module:MyEnv`)"
         ) from error
     except TypeError as error:
         raise ValueError(
@@ -147,6 +149,8 @@ class FrameEnv(gym.Env[np.ndarray, Any]):
         self._actions.append(np.copy(action))
         if isinstance(self.action_space, spaces.Discrete):
             action = int(action) + self.first_action  # many take no NumPy integers
+        elif isinstance(self.action_space, spaces.MultiDiscrete):
+            action = action + self.first_action
         self.native, reward, terminated, truncated, info = self._env.step(action)
         return self._show(), float(reward), bool(terminated), bool(truncated), info
 
@@ -198,10 +202,12 @@ class FrameEnv(gym.Env[np.ndarray, Any]):
         return self._frame.copy()
 
 
-def from_zero(space: gym.Space[Any]) -> tuple[gym.Space[Any], int]:
-    """A space whose discrete actions are numbered from 0, and what the first one was."""
+def from_zero(space: gym.Space[Any]) -> tuple[gym.Space[Any], Any]:
+    """A space whose discrete actions are numbered from 0, and what the first of them were."""
     if isinstance(space, spaces.Discrete) and space.start:
         return spaces.Discrete(int(space.n)), int(space.start)
+    if isinstance(space, spaces.MultiDiscrete) and np.any(space.start):
+        return spaces.MultiDiscrete(space.nvec), np.asarray(space.start)
     return space, 0
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from gymnasium import spaces
 
 from learned_envs.worlds.frame_env import (
@@ -17,22 +15,16 @@ from learned_envs.worlds.frame_env import (
     rgb,
     shows_pictures,
 )
-from learned_envs.worlds.own import MULTIPLE, OwnWorld
+from learned_envs.worlds.own import (
+    USUAL_KEYS,
+    OwnWorld,
+    idle_action,
+    shrunk_size,
+    world_name,
+)
 from learned_envs.worlds.spaces import end_of, names_needed, space_to_json
 
-SHORT_SIDE = 64
-"""Pixels of the shorter side of pictures for which no size is given."""
-
-USUAL_KEYS = {
-    "left": ("left", "a"), "right": ("right", "d"), "up": ("up", "w"), "down": ("down", "s"),
-    "fire": ("space",), "jump": ("space",), "forward": ("up", "w"), "back": ("down", "s"),
-    "backward": ("down", "s"), "toggle": ("space",),
-    "pickup": ("p",), "drop": ("o",),
-}  # fmt: skip
-"""By what an action is called, the keys of pygame that players expect it on."""
-
 _PAIRS = [("left", "right"), ("down", "up"), ("q", "e"), ("1", "2"), ("3", "4"), ("5", "6")]
-_IDLE = ("noop", "none", "idle", "nothing", "done")
 
 
 def describe(
@@ -90,20 +82,6 @@ def describe(
         made.close()
 
 
-def world_name(env: str) -> str:
-    """A short name for a file: `pong` of `ALE/Pong-v5`, `my_env` of `games.arcade:MyEnv`."""
-    last = re.split(r"[:/.]", env)[-1]
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", re.sub(r"-v\d+$", "", last))
-    return re.sub(r"\W+", "_", words).strip("_").lower() or "own"
-
-
-def shrunk_size(height: int, width: int) -> tuple[int, int]:
-    """A size (H, W) of about the same shape whose shorter side is 64 pixels, or fewer."""
-    by = min(1.0, SHORT_SIDE / min(height, width))
-    rounded = [max(MULTIPLE, MULTIPLE * round(side * by / MULTIPLE)) for side in (height, width)]
-    return rounded[0], rounded[1]
-
-
 def action_names(env: Any, space: spaces.Space[Any]) -> tuple[str, ...]:
     """What an environment calls its actions; `action 0` and so on where it does not say."""
     known, count = env.unwrapped, names_needed(space)
@@ -116,18 +94,6 @@ def action_names(env: Any, space: spaces.Space[Any]) -> tuple[str, ...]:
     if isinstance(space, spaces.Discrete) and len(names) == count:
         return tuple(names)
     return tuple(f"action {i}" for i in range(count))
-
-
-def idle_action(space: spaces.Space[Any], names: Sequence[str]) -> Any:
-    """The action that does least: one that is called so, or zeros as far as the space allows."""
-    match space:
-        case spaces.Discrete():
-            named = [i for i, name in enumerate(names) if name in _IDLE]
-            return named[0] if named else 0
-        case spaces.Box():
-            return np.clip(np.zeros(space.shape, space.dtype), space.low, space.high).tolist()
-        case _:
-            return [0] * names_needed(space)
 
 
 def keys(

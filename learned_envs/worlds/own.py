@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
@@ -29,6 +29,18 @@ if TYPE_CHECKING:
 MULTIPLE = 8
 """Sides of pictures are multiples of it, so that every preset can halve them often enough."""
 
+SHORT_SIDE = 64
+"""Pixels of the shorter side of pictures for which no size is given."""
+
+USUAL_KEYS = {
+    "left": ("left", "a"), "right": ("right", "d"), "up": ("up", "w"), "down": ("down", "s"),
+    "fire": ("space",), "jump": ("space",), "forward": ("up", "w"), "back": ("down", "s"),
+    "backward": ("down", "s"), "toggle": ("space",),
+    "pickup": ("p",), "drop": ("o",),
+}  # fmt: skip
+"""By what an action is called, the keys of pygame that players expect it on."""
+
+_IDLE = ("noop", "none", "idle", "nothing", "done")
 _SETTING = "own_world"
 _FRAME_ENV = "learned_envs.worlds.frame_env:FrameEnv"
 _FRAME_VEC = "learned_envs.worlds.frame_env:make_frame_vec"
@@ -171,3 +183,35 @@ def _no_options(behaviour: str, random: np.random.Generator) -> None:
 
 def _no_events(episode: Episode) -> dict[str, int]:
     return {}
+
+
+def shrunk_size(height: int, width: int) -> tuple[int, int]:
+    """A size (H, W) of about the same shape whose shorter side is 64 pixels, or fewer."""
+    by = min(1.0, SHORT_SIDE / min(height, width))
+    rounded = [max(MULTIPLE, MULTIPLE * round(side * by / MULTIPLE)) for side in (height, width)]
+    return rounded[0], rounded[1]
+
+
+def idle_action(space: spaces.Space[Any], names: Sequence[str]) -> Any:
+    """The action that does least: one that is called so, or zeros as far as the space allows."""
+    match space:
+        case spaces.Discrete():
+            named = [i for i, name in enumerate(names) if name in _IDLE]
+            return named[0] if named else 0
+        case spaces.Box():
+            return np.clip(np.zeros(space.shape, space.dtype), space.low, space.high).tolist()
+        case _:
+            return [0] * names_needed(space)
+
+
+def world_name(env: str) -> str:
+    """A short name for a file: `pong` of `ALE/Pong-v5`, `my_env` of `games.arcade:MyEnv`.
+
+    One that is a name of the library's own worlds gets `own_` before it.
+    """
+    from learned_envs.worlds import names
+
+    last = re.split(r"[:/.]", env)[-1]
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", re.sub(r"-v\d+$", "", last))
+    name = re.sub(r"\W+", "_", words).strip("_").lower() or "own"
+    return f"own_{name}" if name in names() else name

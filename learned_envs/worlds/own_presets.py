@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -42,6 +43,11 @@ class Facts:
 
     changing: float
     rewards: tuple[float, ...] = ()
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Facts:
+        """Reads what `dataclasses.asdict` made of it, after JSON."""
+        return cls(changing=values["changing"], rewards=tuple(values["rewards"]))
 
     @property
     def preset(self) -> str:
@@ -140,7 +146,8 @@ def seed(world: World, facts: Facts, autoencoder: str) -> WorldModelConfig:
     """The published model for footage: pretrained latents, ten past frames by cross-attention.
 
     Of its sizes only the ten frames are known. Ours, 48M parameters and 33 GFLOP a pass at 256x256
-    pixels, sees 5 million frames in 12 hours at a third of an A100's peak in bf16.
+    pixels, sees 5 million frames in 12 hours at a third of an A100's peak in bf16. It has a level
+    less for every time that the latents cannot be halved.
     """
     from learned_envs.models.codecs.pretrained import pretrained_autoencoder
     from learned_envs.models.diffusion import DiffusionConfig
@@ -148,17 +155,24 @@ def seed(world: World, facts: Facts, autoencoder: str) -> WorldModelConfig:
     from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
     from learned_envs.models.world_model import WorldModelConfig
 
+    size, codec = _image_size(world), pretrained_autoencoder(autoencoder)
+    sides = [side // codec.factor for side in size]
+    halvings = min(2, *((side & -side).bit_length() - 1 for side in sides))
+    widths = CrossAttentionConfig().widths[2 - halvings :]
     return WorldModelConfig(
-        image_size=_image_size(world),
+        image_size=size,
         actions=encoding(world.action_space, world.idle_action),
-        codec=pretrained_autoencoder(autoencoder),
+        codec=codec,
         dynamics=DiffusionDynamicsConfig(
             context=10,
-            denoiser=CrossAttentionConfig(told="tokens"),
+            denoiser=CrossAttentionConfig(
+                widths=widths, blocks=(2,) * len(widths), asking=min(2, len(widths)),
+                patch=2 if halvings else 1, told="tokens",
+            ),
             diffusion=DiffusionConfig(steps=3),
         ),
-        heads=_heads(facts, patch=4),
-    )
+        heads=_heads(facts, patch=2**halvings),
+    )  # fmt: skip
 
 
 def seed_recipe() -> Recipe:

@@ -13,9 +13,11 @@ from learned_envs.data.store import EpisodeStore
 from learned_envs.evaluation.footage.findings import Findings, Usual, findings, usual
 from learned_envs.evaluation.footage.made_faults import MADE
 from learned_envs.evaluation.footage.signs import Signs, signs_of
+from learned_envs.evaluation.held_out import longest_held_out
 from learned_envs.evaluation.results import Table
 from learned_envs.models.dreaming import dream_frames
 from learned_envs.models.world_model import WorldModel
+from learned_envs.recording.opened import recordings_of
 from learned_envs.worlds import World
 
 STEPS = 450
@@ -89,13 +91,14 @@ def measure_footage(
         model: What dreams it.
         recordings: Folder of its recording.
         films: Stretches of each kind.
-        steps: Length of each.
+        steps: Length of each; at most 450, and as long as the test split allows.
         seed: Of their choice and of the dreams' noise.
 
     Raises:
         ValueError: If a split holds no episode that is long enough.
     """
-    store, before = EpisodeStore(recordings, world.name), model.span - 1
+    store, before = recordings_of(world, recordings), model.span - 1
+    steps = max(1, min(steps, STEPS, longest_held_out(world, recordings) - before))
     known = _stretches(store, "train", films, before + steps, seed)
     held = _stretches(store, "test", films, before + steps, seed)
     real = [(frames[before:], actions[before:]) for frames, actions in held]
@@ -131,8 +134,13 @@ def measure_footage(
 def effect(
     world: World, place: int, films: Sequence[Signs], actions: Sequence[np.ndarray]
 ) -> Effect:
-    """What the component `place` of actions does, above idle, where it is the only one."""
-    moves = [abs(each - world.idle_action) > _CALM for each in actions]
+    """What the component `place` of actions does where it is the only one.
+
+    What it does below idle counts the other way round.
+    """
+    apart = [each - world.idle_action for each in actions]
+    moves = [abs(each) > _CALM for each in apart]
+    side = np.sign(np.concatenate([each[:, place] for each in apart]))
     alone = np.concatenate([m[:, place] & (m.sum(1) == 1) for m in moves])
     none = np.concatenate([~m.any(1) for m in moves])
 
@@ -140,7 +148,7 @@ def effect(
         values = np.concatenate([getattr(film, name) for film in films])
         if not alone.any() or not none.any():
             return float("nan")
-        return float(values[alone].mean() - values[none].mean())
+        return float((side[alone] * (values[alone] - values[none].mean())).mean())
 
     return Effect(forward=beyond("forward"), turning=beyond("turning"))
 

@@ -201,6 +201,8 @@ def doubt_auroc(
         for t in range(model.span - 1, window.valid.shape[1]):
             begin = t - model.span + 1
             kept = window.valid[:, begin : t + 1].all(1)
+            if not kept.any():
+                continue
             past = window.observation[kept, begin : t + 1], window.action[kept, begin:t]
             state = look_back(model, *past)
             draws = draw_noise(model.noise_spec, generators[: int(kept.sum())])

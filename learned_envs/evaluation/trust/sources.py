@@ -8,13 +8,13 @@ from typing import Any, Protocol
 import gymnasium as gym
 import numpy as np
 
-from learned_envs.data.store import EpisodeStore
 from learned_envs.data.window import Window
 from learned_envs.data.windows import EpisodeCache
 from learned_envs.evaluation.held_out import held_out_windows
 from learned_envs.evaluation.trust.branching import Branching, measure_branching
 from learned_envs.evaluation.trust.clips import LENGTH, Clips, clip_ends, collect, joined
 from learned_envs.models.world_model import WorldModel
+from learned_envs.recording.opened import recordings_of
 from learned_envs.worlds import World
 
 _BRANCHES, _IDLERS = 64, 32  # rows
@@ -126,7 +126,7 @@ class Recorded:
     ):
         self._world, self._weights, self._rows = world, weights, rows
         self._folder, self._before = recordings, model.span - 1
-        store = EpisodeStore(recordings, world.name)
+        store = recordings_of(world, recordings)
         steps = {name: store.headers[name].steps for name in store.names("test")}
         self.ages = tuple(
             age

@@ -29,6 +29,11 @@ class PretrainedAutoencoderConfig:
     name: str
     architecture: str
 
+    @property
+    def factor(self) -> int:
+        """Pixels of an image along the side of one place of the latent."""
+        return 2 ** (len(json.loads(self.architecture)["block_out_channels"]) - 1)
+
     def build(self, image_size: tuple[int, int]) -> "PretrainedAutoencoder":
         """Builds the codec for images (H, W), with random weights."""
         return PretrainedAutoencoder(self, image_size)
@@ -67,7 +72,7 @@ class PretrainedAutoencoder(ImageCodec):
     def __init__(self, config: PretrainedAutoencoderConfig, image_size: tuple[int, int]):
         super().__init__()
         shape = json.loads(config.architecture)
-        self.factor = 2 ** (len(shape["block_out_channels"]) - 1)
+        self.factor = config.factor
         height, width = image_size
         if height % self.factor or width % self.factor:
             raise ValueError(

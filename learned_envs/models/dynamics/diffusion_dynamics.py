@@ -8,7 +8,7 @@ look past errors in its context does not add to them.
 import dataclasses
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from learned_envs.models.actions import ActionEncoding
 from learned_envs.models.configuration import configuration
@@ -49,8 +49,8 @@ class DiffusionDynamicsConfig:
             latent itself; they differ where a closed loop has left the truth.
         context_noise: Largest standard deviation of the noise added to the context in training: the
             same for all latents or, where the denoiser is told it in planes, drawn for each.
-        action_dropout: Share of the rows in training that are told no actions, zeros in their
-            place, so that the network also learns what it would predict without them.
+        action_dropout: Share of the rows in training that are told no actions but a learned vector
+            in their place, so that the network also learns what it would predict without them.
         guidance: By how much a dream goes on from what would be predicted without actions to what
             is with them (classifier-free guidance, Ho and Salimans 2022, arXiv:2207.12598): 1 for
             just that, more to follow them more closely, at twice the cost.
@@ -132,6 +132,8 @@ class DiffusionDynamics(Dynamics):
         self.state_spec = {}
         self.noise_spec = {"start": NoiseSpec(latent_shape, "normal")}
         self.network = config.denoiser.build(latent_shape, config.context, actions)
+        if config.action_dropout:  # zeros would say that nothing is done
+            self.untold = nn.Parameter(torch.randn(actions.size))
 
     def denoise(self, noisy: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
         """Estimates the clean latents.
@@ -168,8 +170,8 @@ class DiffusionDynamics(Dynamics):
         with_actions = self.denoise(noisy, sigma, conditioning)
         if self.config.guidance == 1:
             return with_actions
-        untold = dataclasses.replace(conditioning, actions=torch.zeros_like(conditioning.actions))
-        without = self.denoise(noisy, sigma, untold)
+        untold = self.untold.expand_as(conditioning.actions)
+        without = self.denoise(noisy, sigma, dataclasses.replace(conditioning, actions=untold))
         return without + self.config.guidance * (with_actions - without)
 
     def loss(
@@ -184,7 +186,8 @@ class DiffusionDynamics(Dynamics):
         conditioning = _noisy_conditioning(state, action, level)
         if self.config.action_dropout:
             told = torch.rand(rows, 1, 1, device=target.device) >= self.config.action_dropout
-            conditioning = dataclasses.replace(conditioning, actions=conditioning.actions * told)
+            actions = torch.where(told, conditioning.actions, self.untold)
+            conditioning = dataclasses.replace(conditioning, actions=actions)
         denoised = self.denoise(noisy, sigma, conditioning)
         off = denoised - target
         error = (off**2).mean((1, 2, 3))

@@ -22,8 +22,7 @@ from learned_envs.recording.capture.listening import Listen, listen
 from learned_envs.recording.capture.pacing import Captured, ticks
 from learned_envs.recording.capture.reel import PART_BYTES, Filing, Reel
 from learned_envs.worlds.frame_env import resized
-from learned_envs.worlds.look import shrunk_size
-from learned_envs.worlds.own import OwnWorld
+from learned_envs.worlds.own import OwnWorld, shrunk_size
 from learned_envs.worlds.spaces import space_to_json
 
 BEHAVIOUR = "person"

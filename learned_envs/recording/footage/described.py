@@ -11,8 +11,7 @@ from gymnasium import spaces
 
 from learned_envs.recording.footage.film import Film
 from learned_envs.recording.footage.input_log import Kind
-from learned_envs.worlds.look import USUAL_KEYS, idle_action, shrunk_size
-from learned_envs.worlds.own import OwnWorld
+from learned_envs.worlds.own import USUAL_KEYS, OwnWorld, idle_action, shrunk_size
 from learned_envs.worlds.spaces import space_to_json
 
 MAX_EPISODE_STEPS = 1000
