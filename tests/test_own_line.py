@@ -238,3 +238,16 @@ def test_presets_are_made_to_measure(folder):
     )
     assert set(world.presets) == {"sparse", "latent", "seed"}
     assert facts.rewards == (0.0, 1.0)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", ["multi_discrete", "multi_binary", "box"])
+def test_dreams_of_every_kind_of_action_are_exported(kind, tmp_path):
+    pytest.importorskip("onnxscript")
+    typed(tmp_path, f'record gym --env {GAME} --kwargs {{"kind":"{kind}"}} --out r --episodes 20')
+    typed(tmp_path, "train r --out run --steps 1 --batch 2")
+    typed(tmp_path, "export run/checkpoint --out onnx --dtype fp32")
+    env = gym.make("learned_envs:Dream-v0", weights=str(tmp_path / "onnx" / "dot_env.onnx"))
+    env.reset(seed=0)
+    frame, *_ = env.step(env.action_space.sample())
+    assert frame.shape == (FIELD, FIELD, 3)
