@@ -55,8 +55,10 @@ def _of_zip(path: Path) -> Policy:
     if not path.is_file():
         raise ValueError(f"there is no file {path}: give the .zip that `model.save` wrote")
     try:
-        import stable_baselines3 as sb3
-        from stable_baselines3.common.save_util import load_from_zip_file
+        import stable_baselines3 as sb3  # pyright: ignore[reportMissingImports]
+        from stable_baselines3.common.save_util import (  # pyright: ignore[reportMissingImports]
+            load_from_zip_file,
+        )
     except ImportError:
         raise gym.error.DependencyNotInstalled(
             f'{path} needs stable-baselines3: run `pip install "learned-envs[rl]"`'
