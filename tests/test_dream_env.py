@@ -11,11 +11,11 @@ from tiny_dream import CONTEXTS, SIZE, save_tiny, tiny_config, tiny_model, tiny_
 import learned_envs  # noqa: F401
 from learned_envs.dream.dream import DreamError
 from learned_envs.dream.dream_env import DreamEnv
-from learned_envs.dream.dream_spec import space_from_json, space_to_json
 from learned_envs.dream.weights import packaged, resolve
 from learned_envs.models.actions import VectorActions
 from learned_envs.models.checkpoint import CheckpointError
 from learned_envs.models.dynamics.diffusion_dynamics import tiny_denoiser
+from learned_envs.worlds.spaces import space_from_json, space_to_json
 
 STARTS = tiny_starts(tiny_config()).frames.numpy()
 

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from own_game import FIELD
 from learned_envs import cli, pipeline, worlds
 from learned_envs.data import EpisodeStore
 from learned_envs.evaluation.held_out import held_out_windows
+from learned_envs.evaluation.trust import report
 from learned_envs.evaluation.trust.clips import LENGTH
 from learned_envs.evaluation.trust.report import kinds, measure_trust, trust_table
 from learned_envs.evaluation.trust.sources import Recorded
@@ -181,6 +183,7 @@ def test_no_episode_is_in_both_halves(source, folder):
 def test_a_trust_report_needs_no_way_to_branch(source, world, folder, monkeypatch):
     monkeypatch.setattr("learned_envs.evaluation.trust.report.IDLE_STEPS", 200)
     monkeypatch.setattr("learned_envs.evaluation.trust.sources._IDLERS", 2)
+    monkeypatch.setattr(report, "doubt_auroc", partial(report.doubt_auroc, windows=1))
     model = load_checkpoint(folder / "run" / "checkpoint").model
     trust = measure_trust(world, model, source, seed=0, rows=16, steps=2)
     assert set(trust.told_apart) == {15}

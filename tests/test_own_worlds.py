@@ -301,11 +301,9 @@ def test_an_agent_strays_for_a_share_of_its_steps(tmp_path):
 
 def test_agents_that_are_none_are_refused(tmp_path):
     env = dot_env()
-    (tmp_path / "agent.zip").write_bytes(b"nothing")
     for policy, told in [
         ("own_game:nobody", "there is no policy"),
         (str(tmp_path / "gone.zip"), "there is no file"),
-        (str(tmp_path / "agent.zip"), "no agent that Stable-Baselines3 saved"),
     ]:
         with pytest.raises(ValueError, match=told):
             MakeAgent(policy)(env, 0)
@@ -315,6 +313,18 @@ def test_agents_that_are_none_are_refused(tmp_path):
     lawless = MakeAgent("own_game:lawless", 0.0)(env, 0)
     with pytest.raises(ValueError, match="which is not in"):
         lawless(np.zeros((1, 8, 8, 3), np.uint8), np.ones(1, bool))
+
+
+def test_a_file_that_is_no_agent_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "agent.zip"
+    path.write_bytes(b"nothing")
+    with monkeypatch.context() as without:
+        without.setitem(__import__("sys").modules, "stable_baselines3", None)
+        with pytest.raises(gym.error.DependencyNotInstalled, match="needs stable-baselines3"):
+            MakeAgent(str(path))(dot_env(), 0)
+    pytest.importorskip("stable_baselines3")
+    with pytest.raises(ValueError, match="no agent that Stable-Baselines3 saved"):
+        MakeAgent(str(path))(dot_env(), 0)
 
 
 @pytest.mark.parametrize("algorithm", ["PPO", "A2C", "DQN"])
