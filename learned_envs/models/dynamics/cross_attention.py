@@ -10,7 +10,6 @@ Those dreams hardly followed their inputs. Here an action goes two ways that can
 the tokens of the frame that it followed, and through every normalisation layer.
 """
 
-from itertools import islice
 from typing import Literal
 
 import torch
@@ -20,7 +19,7 @@ from torch.nn import functional as F
 from learned_envs.models.actions import ActionEncoding
 from learned_envs.models.configuration import configuration
 from learned_envs.models.diffusion import Conditioning
-from learned_envs.models.dynamics.blocks import convolution, doubling, near_zero
+from learned_envs.models.dynamics.blocks import convolution, near_zero
 from learned_envs.models.dynamics.edm_unet import (
     FREQUENCIES,
     AdaptiveNorm,
@@ -28,6 +27,7 @@ from learned_envs.models.dynamics.edm_unet import (
     Block,
     fourier_features,
 )
+from learned_envs.models.dynamics.unet import Ladder, check_levels
 
 
 @configuration
@@ -56,11 +56,7 @@ class CrossAttentionConfig:
     told: Literal["tokens", "layers", "both"] = "both"
 
     def __post_init__(self):
-        if not self.widths or len(self.widths) != len(self.blocks):
-            raise ValueError(
-                f"`widths` ({len(self.widths)}) and `blocks` ({len(self.blocks)}) must be as many, "
-                "and at least one"
-            )
+        check_levels(self.widths, self.blocks)
         if not 0 <= self.asking <= len(self.widths):
             raise ValueError(f"`asking` (={self.asking}) must lie in [0, {len(self.widths)}]")
         asked = (self.token, *self.widths[len(self.widths) - self.asking :])
@@ -79,7 +75,7 @@ class CrossAttentionConfig:
         return CrossAttentionUNet(self, latent_shape, context, actions)
 
 
-class CrossAttentionUNet(nn.Module):
+class CrossAttentionUNet(Ladder):
     """See the module's docstring."""
 
     def __init__(
@@ -89,7 +85,7 @@ class CrossAttentionUNet(nn.Module):
         context: int,
         actions: ActionEncoding,
     ):
-        super().__init__()
+        super().__init__(config.widths, config.blocks)
         channels, height, width = latent_shape
         coarsening = 2 ** (len(config.widths) - 1)
         if any(side % coarsening or side % config.patch for side in (height, width)):
@@ -99,33 +95,23 @@ class CrossAttentionUNet(nn.Module):
             )
         self.config = config
         self.tokens = Tokens(config, latent_shape, context, actions)
-        length, current = config.embedding, config.widths[0]
+        length = config.embedding
         told = 4 * FREQUENCIES + (context * actions.size if config.told != "tokens" else 0)
         self.embed = nn.Sequential(
             nn.Linear(told, length), nn.SiLU(), nn.Linear(length, length), nn.SiLU()
         )
         # The newest latent comes in as planes, too: most of the next frame is a shift of it.
-        self.stem = convolution(2 * channels, current)
-        self.shrink, self.down = nn.ModuleList(), nn.ModuleList()
-        kept, levels = [], len(config.widths)
-        for i, (outputs, count) in enumerate(zip(config.widths, config.blocks, strict=True)):
-            self.shrink.append(convolution(current, current, stride=2) if i else nn.Identity())
-            kept.append(current)
-            for _ in range(count):
-                self.down.append(AskingBlock(config, current, outputs, i >= levels - config.asking))
-                kept.append(outputs)
-                current = outputs
+        self.stem = convolution(2 * channels, config.widths[0])
+        first = len(config.widths) - config.asking  # of the resolutions that ask
+        kept = self.add_down(
+            lambda inputs, outputs, level: AskingBlock(config, inputs, outputs, level >= first)
+        )
+        current = config.widths[-1]
         self.middle = nn.ModuleList(
             AskingBlock(config, current, current, config.asking > 0) for _ in range(2)
         )
         self.attend = Attention(current, config.head_width) if config.asking else nn.Identity()
-        self.up, self.grow = nn.ModuleList(), nn.ModuleList()
-        for i in reversed(range(levels)):
-            finer = config.widths[max(i - 1, 0)]
-            for outputs in [config.widths[i]] * config.blocks[i] + [finer]:
-                self.up.append(Block(current + kept.pop(), outputs, length))
-                current = outputs
-            self.grow.append(doubling(current) if i else nn.Identity())
+        current = self.add_up(kept, lambda inputs, outputs: Block(inputs, outputs, length))
         self.norm = AdaptiveNorm(current, length)
         self.write = near_zero(convolution(current, channels))
 
@@ -138,19 +124,10 @@ class CrossAttentionUNet(nn.Module):
         past = self.tokens(conditioning)
         x = torch.cat([noisy, conditioning.context[:, -1]], 1)
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
-        kept, down, up = [], iter(self.down), iter(self.up)
-        for shrink, count in zip(self.shrink, self.config.blocks, strict=True):
-            x = shrink(x)
-            kept.append(x)
-            for block in islice(down, count):
-                x = block(x, embedding, past)
-                kept.append(x)
+        kept = self.descend(x, embedding, past)
         first, second = self.middle
-        x = second(self.attend(first(x, embedding, past)), embedding, past)
-        for grow, count in zip(self.grow, reversed(self.config.blocks), strict=True):
-            for block in islice(up, count + 1):
-                x = block(torch.cat([x, kept.pop()], 1), embedding)
-            x = grow(x)
+        x = second(self.attend(first(kept[-1], embedding, past)), embedding, past)
+        x = self.ascend(x, kept, embedding)
         return self.write(F.silu(self.norm(x, embedding)))
 
 

@@ -6,7 +6,6 @@ arXiv:2105.05233.
 """
 
 import math
-from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,8 @@ from torch.nn import functional as F
 from learned_envs.models.actions import ActionEncoding, PointActions
 from learned_envs.models.configuration import configuration
 from learned_envs.models.diffusion import Conditioning
-from learned_envs.models.dynamics.blocks import convolution, doubling, near_zero
+from learned_envs.models.dynamics.blocks import convolution, near_zero
+from learned_envs.models.dynamics.unet import Ladder, check_levels
 
 FREQUENCIES = 32
 _GROUP = 32
@@ -43,11 +43,7 @@ class EdmUNetConfig:
     planes: bool = False
 
     def __post_init__(self):
-        if not self.widths or len(self.widths) != len(self.blocks):
-            raise ValueError(
-                f"`widths` ({len(self.widths)}) and `blocks` ({len(self.blocks)}) must be as many, "
-                "and at least one"
-            )
+        check_levels(self.widths, self.blocks)
         if self.attention and self.widths[-1] % self.head_width:
             raise ValueError(
                 f"the last of `widths` (={self.widths[-1]}) must be divisible by `head_width` "
@@ -61,7 +57,7 @@ class EdmUNetConfig:
         return EdmUNet(self, latent_shape, context, actions)
 
 
-class EdmUNet(nn.Module):
+class EdmUNet(Ladder):
     """See the module's docstring."""
 
     def __init__(
@@ -71,7 +67,7 @@ class EdmUNet(nn.Module):
         context: int,
         actions: ActionEncoding,
     ):
-        super().__init__()
+        super().__init__(config.widths, config.blocks)
         channels, height, width = latent_shape
         factor = 2 ** (len(config.widths) - 1)
         if height % factor or width % factor:
@@ -92,31 +88,16 @@ class EdmUNet(nn.Module):
             nn.Linear(length, length),
             nn.SiLU(),
         )
-        self.counts = config.blocks
-        current = config.widths[0]
         drawn = self.actions.planes + context if self.actions else 0
-        self.stem = convolution((1 + context) * channels + drawn, current)
-        self.shrink, self.down = nn.ModuleList(), nn.ModuleList()
-        kept = []
-        for i, (outputs, count) in enumerate(zip(config.widths, config.blocks, strict=True)):
-            self.shrink.append(convolution(current, current, stride=2) if i else nn.Identity())
-            kept.append(current)
-            for _ in range(count):
-                self.down.append(Block(current, outputs, length))
-                kept.append(outputs)
-                current = outputs
+        self.stem = convolution((1 + context) * channels + drawn, config.widths[0])
+        kept = self.add_down(lambda inputs, outputs, level: Block(inputs, outputs, length))
+        current = config.widths[-1]
         self.middle = nn.ModuleList(Block(current, current, length) for _ in range(2))
         self.attend = nn.ModuleList(
             Attention(current, config.head_width) if config.attention else nn.Identity()
             for _ in self.middle
         )
-        self.up, self.grow = nn.ModuleList(), nn.ModuleList()
-        for i in reversed(range(len(config.widths))):
-            finer = config.widths[max(i - 1, 0)]
-            for outputs in [config.widths[i]] * config.blocks[i] + [finer]:
-                self.up.append(Block(current + kept.pop(), outputs, length))
-                current = outputs
-            self.grow.append(doubling(current) if i else nn.Identity())
+        current = self.add_up(kept, lambda inputs, outputs: Block(inputs, outputs, length))
         self.norm = nn.GroupNorm(_groups(current), current)
         self.write = near_zero(convolution(current, channels))
 
@@ -136,19 +117,11 @@ class EdmUNet(nn.Module):
         embedding = self.embed(torch.cat(numbers, 1))
         x = torch.cat(planes, 1)
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
-        kept, down, up = [], iter(self.down), iter(self.up)
-        for shrink, count in zip(self.shrink, self.counts, strict=True):
-            x = shrink(x)
-            kept.append(x)
-            for block in islice(down, count):
-                x = block(x, embedding)
-                kept.append(x)
+        kept = self.descend(x, embedding)
+        x = kept[-1]
         for block, attend in zip(self.middle, self.attend, strict=True):
             x = attend(block(x, embedding))
-        for grow, count in zip(self.grow, reversed(self.counts), strict=True):
-            for block in islice(up, count + 1):
-                x = block(torch.cat([x, kept.pop()], 1), embedding)
-            x = grow(x)
+        x = self.ascend(x, kept, embedding)
         return self.write(F.silu(self.norm(x)))
 
 
