@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-import itertools
 import json
 import platform
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,7 @@ def expected_minutes(world: World, preset: str, recordings: str, device: str = "
             model, window, resync=resync, divergence=recipe.divergence,
             on_truth=recipe.on_truth, damaged=recipe.damaged, device=torch.device(device),
         )  # fmt: skip
+        deque(islice(walk, model.dynamics.context), 0)  # before it, rows that just began are few
         seconds += share * recipe.steps * _seconds(lambda walk=walk: next(walk).loss.total, device)
     return seconds / 60
 
@@ -316,7 +318,7 @@ def train(
 def _changed(model: WorldModel, windows: Iterator[Window]) -> torch.Tensor:
     """What places of latents that changed in a step have become, (N, C), in some windows."""
     became: list[torch.Tensor] = []
-    for window in itertools.islice(windows, _WINDOWS):
+    for window in islice(windows, _WINDOWS):
         for frames, valid in zip(window.observation, window.valid, strict=True):
             latents = model.codec.begin(to_images(torch.from_numpy(frames)[None]))[0][0]
             before, after = latents[:-1][valid], latents[1:][valid]
@@ -395,11 +397,7 @@ def recorded(world: World, recipe: AnyRecipe, folder: str) -> tuple[Windows, Win
     """Training and held-out windows from a recording's training and validation splits."""
     store = recordings_of(world, folder)
     for split in ("train", "validation"):
-        if not store.names(split):
-            raise ValueError(
-                f"none of the {len(store)} episodes in {folder} falls into the {split} split: "
-                "record more"
-            )
+        store.needed(split)
     cache = EpisodeCache(store)
 
     def windows(number: int) -> Iterator[Window]:

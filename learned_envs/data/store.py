@@ -64,6 +64,19 @@ class EpisodeStore:
             if split is None or header.attributes.split == split
         )
 
+    def needed(self, split: Split) -> tuple[str, ...]:
+        """Names of the episodes of a split without which nothing can be done.
+
+        Raises:
+            ValueError: If it has none.
+        """
+        if names := self.names(split):
+            return names
+        raise ValueError(
+            f"none of the {len(self)} episodes in {self.folder.name} falls into the {split} split: "
+            "record more"
+        )
+
     def read(self, name: str, *, lazy: bool = False) -> Episode:
         """Reads an episode.
 

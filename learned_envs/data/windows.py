@@ -84,19 +84,14 @@ class StoreWindows:
             raise ValueError(f"`batch` (={batch}) and `length` (={length}) must be at least 1")
         if not 0 <= start_share <= 1:
             raise ValueError(f"`start_share` (={start_share}) must lie in [0, 1]")
-        self._names = store.names(split)
-        if not self._names:
-            raise ValueError(
-                f"none of the {len(store)} episodes in {store.folder.name} falls into the {split} "
-                "split: record more"
-            )
+        self._names = store.needed(split)
         if whole:
             self._names = tuple(n for n in self._names if store.headers[n].steps >= length)
-        if not self._names:
-            raise ValueError(
-                f"the {split} split of {store.folder.name} holds no episode of {length} steps: "
-                "record longer ones"
-            )
+            if not self._names:
+                raise ValueError(
+                    f"the {split} split of {store.folder.name} holds no episode of {length} "
+                    "steps: record longer ones"
+                )
         headers = [store.headers[name] for name in self._names]
         steps = np.array([header.steps for header in headers])
         places = np.maximum(steps - length + 1, 1)

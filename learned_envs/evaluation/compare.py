@@ -208,13 +208,7 @@ def _write(
 
 def _held_out_episode(store: EpisodeStore, seed: int) -> Episode:
     """An episode of the test split, the longer the sooner: seed 0 gives the longest."""
-    names = store.names("test")
-    if not names:
-        raise ValueError(
-            f"none of the {len(store)} episodes in {store.folder.name} falls into the test split: "
-            "record more"
-        )
-    ordered = sorted(names, key=lambda name: -store.headers[name].steps)
+    ordered = sorted(store.needed("test"), key=lambda name: -store.headers[name].steps)
     return store.read(ordered[seed % len(ordered)])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from learned_envs.data.store import EpisodeStore
 from learned_envs.data.window import Window
 from learned_envs.data.windows import StoreWindows
 from learned_envs.recording.live import LiveWindows, affordable_rows
@@ -18,9 +19,8 @@ def held_out_windows(
     rows: int,
     steps: int,
     seed: int,
-    warm_up: int | None = None,
 ) -> Iterator[Window]:
-    """Endless windows of play that no model was trained on.
+    """Endless windows of play that no model was trained on, of the real world from mid-episode on.
 
     Args:
         world: What is played.
@@ -28,7 +28,6 @@ def held_out_windows(
         rows: In a window; of large frames as many as windows of 256 MiB hold.
         steps: In a window.
         seed: Of everything random.
-        warm_up: Steps that the real world is played before; half an episode if None.
 
     Raises:
         ValueError: If neither is there, or no episode of the test split has so many steps.
@@ -44,11 +43,9 @@ def held_out_windows(
             f"{world.name} is a world of one's own, which is measured on the test split of a "
             "recording: give its folder (--recordings)"
         )
-    settled = world.max_episode_steps // 2 if warm_up is None else warm_up
-    return LiveWindows(world, rows, steps, seed, warm_up=settled)
+    return LiveWindows(world, rows, steps, seed, warm_up=world.max_episode_steps // 2)
 
 
-def longest_held_out(world: World, recordings: str) -> int:
+def longest_held_out(store: EpisodeStore) -> int:
     """Steps of the longest episode of a recording's test split; 0 if it has none."""
-    store = recordings_of(world, recordings)
     return max((store.headers[name].steps for name in store.names("test")), default=0)

@@ -40,6 +40,7 @@ from learned_envs.evaluation.tables import (
 )
 from learned_envs.models.dreaming import dream_frames, reconstruction
 from learned_envs.models.world_model import WorldModel
+from learned_envs.recording.opened import recordings_of
 from learned_envs.worlds import World
 
 Pair = TypeVar("Pair")  # what was measured of a dream, and of the real world
@@ -249,7 +250,9 @@ def measure_errors(
     """
     span, horizon = model.span, HORIZON
     if recordings is not None:
-        horizon = max(1, min(HORIZON, longest_held_out(world, recordings) - span + 1))
+        horizon = max(
+            1, min(HORIZON, longest_held_out(recordings_of(world, recordings)) - span + 1)
+        )
 
     def predict(frames: np.ndarray, actions: np.ndarray) -> np.ndarray:
         return dream_frames(model, frames, actions, seed)

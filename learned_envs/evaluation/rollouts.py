@@ -160,10 +160,16 @@ def replayed(dream: VectorEnv[Any, Any, Any], episode: Episode, begin: int, step
         steps: How many, at most.
     """
     end = min(begin + steps, episode.steps)
-    actions = iter(episode.action[begin:end, None])
-
-    def replay(observation: np.ndarray, first: np.ndarray) -> np.ndarray:
-        return next(actions)
-
     known = {"frames": episode.observation[: begin + 1], "actions": episode.action[:begin]}
-    return rollout(dream, replay, end - begin, 0, {"rows": {0: known}})
+    again = replay(episode.action[begin:end, None])
+    return rollout(dream, again, end - begin, 0, {"rows": {0: known}})
+
+
+def replay(actions: np.ndarray) -> Behaviour:
+    """A behaviour that sends actions (T, n, ...) one after the other, whatever it sees."""
+    coming = iter(actions)
+
+    def act(observation: np.ndarray, first: np.ndarray) -> np.ndarray:
+        return next(coming)
+
+    return act

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from learned_envs.evaluation.metrics import HorizonErrors
 from learned_envs.evaluation.policies import PolicyScores
 from learned_envs.evaluation.results import Table
 from learned_envs.worlds import World
+
+GREY = "Grey: a model that got only a share of its whole training."
+"""For the note of a table of `standing_row`s."""
 
 
 def standing_table(
@@ -49,7 +52,6 @@ def standing_table(
     }
     steepest = max(declines, key=lambda name: declines[name])
     cells = [
-        share_of_training(share),
         f"{error.psnr[0]:.1f}",
         f"{error.changing_psnr[0]:.1f}",
         *(_worst(pair) for pair in laws.values()),
@@ -66,9 +68,8 @@ def standing_table(
             *(f"law kept least, {players}" for players in laws),
             "event rate furthest from real", "largest decline with age", "rollouts", "measured by",
         ),
-        rows=[[model, *(greyed(cell) if share < 1 else cell for cell in cells)]],
-        note="Grey: a model that got only a share of its whole training. Decline: from the first "
-        "to the last 200 steps.",
+        rows=[standing_row(model, share, cells)],
+        note=f"{GREY} Decline: from the first to the last 200 steps.",
     )  # fmt: skip
 
 
@@ -93,7 +94,6 @@ def error_standing(
     error, longer = one_step.errors["prediction"], horizons.errors["prediction"]
     last = horizons.errors["copy last"]
     cells = [
-        share_of_training(share),
         f"{error.psnr[0]:.1f}",
         f"{error.changing_psnr[0]:.1f}",
         f"{longer.psnr[-1]:.1f} ({last.psnr[-1]:.1f})",
@@ -106,8 +106,8 @@ def error_standing(
             "model", "share of its training", "one step, PSNR dB", "where it changes",
             f"{len(longer.psnr)} steps on (if nothing changed)", "measured by",
         ),
-        rows=[[model, *(greyed(cell) if share < 1 else cell for cell in cells)]],
-        note="Grey: a model that got only a share of its whole training.",
+        rows=[standing_row(model, share, cells)],
+        note=GREY,
     )  # fmt: skip
 
 
@@ -123,14 +123,12 @@ def _worst(pair: LawPair) -> str:
     return f"{_percent(report.held(law))} ({law})"
 
 
-def share_of_training(share: float) -> str:
-    """The share of its whole training that a model got, in words."""
-    return "whole" if share >= 1 else f"{100 * share:.2g}%"
-
-
-def greyed(cell: str) -> str:
-    """A cell in grey: of a model that got only a share of its training."""
-    return f'<span style="color: grey">{cell}</span>'
+def standing_row(model: str, share: float, cells: Sequence[str]) -> list[str]:
+    """A model's name, the share of its training that it got, and cells; grey if that is not all."""
+    if share >= 1:
+        return [model, "whole", *cells]
+    cells = [f"{100 * share:.2g}%", *cells]
+    return [model, *(f'<span style="color: grey">{cell}</span>' for cell in cells)]
 
 
 def error_table(

@@ -129,11 +129,6 @@ class FrameEnv(gym.Env[np.ndarray, Any]):
         self._seed, self._options = 0, None
         self._actions: list[Any] = []
 
-    @property
-    def native_space(self) -> gym.Space[Any]:
-        """Of the environment's own observations."""
-        return self._env.observation_space
-
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:

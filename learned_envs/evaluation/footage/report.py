@@ -98,7 +98,7 @@ def measure_footage(
         ValueError: If a split holds no episode that is long enough.
     """
     store, before = recordings_of(world, recordings), model.span - 1
-    steps = max(1, min(steps, STEPS, longest_held_out(world, recordings) - before))
+    steps = max(1, min(steps, STEPS, longest_held_out(store) - before))
     known = _stretches(store, "train", films, before + steps, seed)
     held = _stretches(store, "test", films, before + steps, seed)
     real = [(frames[before:], actions[before:]) for frames, actions in held]
@@ -120,7 +120,7 @@ def measure_footage(
     return FootageReport(
         dream=_rates(signs["dream"], acting, standard),
         real=_rates(signs["real"], acting, standard),
-        found=_found([frames for frames, _ in real], acting, standard, seed),
+        found=_found([frames for frames, _ in real], signs["real"], acting, standard, seed),
         effects={
             name: (
                 effect(world, place, signs["dream"], taken),
@@ -260,12 +260,16 @@ def _rates(films: Sequence[Signs], acting: Sequence[np.ndarray], known: Usual) -
 
 
 def _found(
-    films: Sequence[np.ndarray], acting: Sequence[np.ndarray], known: Usual, seed: int
+    films: Sequence[np.ndarray],
+    signs: Sequence[Signs],
+    acting: Sequence[np.ndarray],
+    known: Usual,
+    seed: int,
 ) -> dict[str, float]:
-    """Share of films in which a fault that was made shows as more than there was before."""
+    """Share of films, whose signs are known, in which a fault that was made shows as more."""
     random = np.random.default_rng(seed)
     count = len(films)
-    before = [findings(signs_of(f), acts, known) for f, acts in zip(films, acting, strict=True)]
+    before = [findings(film, acts, known) for film, acts in zip(signs, acting, strict=True)]
     shares = {}
     for name, make in MADE.items():
         after: list[Findings] = []

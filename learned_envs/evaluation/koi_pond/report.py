@@ -22,7 +22,7 @@ from learned_envs.evaluation.koi_pond.taps import DISTANCES, STRENGTHS, Flight, 
 from learned_envs.evaluation.metrics import HorizonErrors
 from learned_envs.evaluation.results import Table
 from learned_envs.evaluation.rollouts import pieces
-from learned_envs.evaluation.tables import share_of_training
+from learned_envs.evaluation.tables import GREY, standing_row
 from learned_envs.worlds import World
 
 PIECE = 16
@@ -191,8 +191,8 @@ def pond_standing(
             "model", "share of its training", "one step, PSNR dB",
             *(f"{head}, {players}" for players in ponds for head in heads), "measured by",
         ),
-        rows=[(model, share_of_training(share), f"{psnr:.1f}", *cells, f"`{command}`")],
-        note="Vanished and teleported fish a fish-minute.",
+        rows=[standing_row(model, share, [f"{psnr:.1f}", *cells, f"`{command}`"])],
+        note=f"{GREY} Vanished and teleported fish a fish-minute.",
     )  # fmt: skip
 
 

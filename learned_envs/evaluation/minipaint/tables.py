@@ -16,7 +16,7 @@ from learned_envs.evaluation.minipaint.stir import Stir
 from learned_envs.evaluation.minipaint.strokes import TOOLS
 from learned_envs.evaluation.proportion import Proportion
 from learned_envs.evaluation.results import Table
-from learned_envs.evaluation.tables import greyed, share_of_training
+from learned_envs.evaluation.tables import GREY, standing_row
 from learned_envs.worlds import World
 
 _PHASES = {"early": f"steps to {EARLY}", "late": f"from step {LATE}"}
@@ -122,7 +122,6 @@ def paint_standing(
 
     weakest = [report.weakest(phase) for phase in PHASES]
     cells = [
-        share_of_training(share),
         " / ".join(at(step, "ssim", _mean) for step in (150, 1000, 3000)),
         at(1000, "ssim", _least),
         at(1000, "ink_f1", _mean),
@@ -138,8 +137,8 @@ def paint_standing(
             "worst episode at 1,000", "ink F1 at 1,000", "click answered least, early", "late",
             "strokes that left nothing, early", "late", "measured by",
         ),
-        rows=[[model, *(greyed(cell) if share < 1 else cell for cell in cells)]],
-        note="Grey: a model that got only a share of its whole training.",
+        rows=[standing_row(model, share, cells)],
+        note=GREY,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from learned_envs.data.window import Window
 from learned_envs.data.windows import EpisodeCache
 from learned_envs.evaluation.held_out import held_out_windows
+from learned_envs.evaluation.rollouts import replay
 from learned_envs.evaluation.trust.branching import Branching, measure_branching
 from learned_envs.evaluation.trust.clips import LENGTH, Clips, clip_ends, collect, joined
 from learned_envs.models.world_model import WorldModel
@@ -159,13 +160,8 @@ class Recorded:
                 "actions": episode.action[start:now],
             }
             taken.append(episode.action[now : start + self._length])
-        actions = np.stack(taken, 1)
-        dreams, replayed = make_dreams(self._world, self._weights, self._rows), iter(actions)
-
-        def replay(observation: np.ndarray, first: np.ndarray) -> np.ndarray:
-            return next(replayed)
-
-        return collect(dreams, replay, self.ages, seed, {"rows": begun})
+        dreams = make_dreams(self._world, self._weights, self._rows)
+        return collect(dreams, replay(np.stack(taken, 1)), self.ages, seed, {"rows": begun})
 
     def windows(self, rows: int, steps: int, seed: int) -> Iterator[Window]:
         """See `Source.windows`."""
