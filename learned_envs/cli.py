@@ -187,7 +187,7 @@ def evaluate(
             world played for it; a world of one's own needs one.
         out: Write the figures to this JSON file.
         docs: Also write into this docs folder's results: the tables, if the weights are packaged
-            ones, and for any weights their row in the world's standing.
+            ones or of a world of one's own, and for any weights their rows in the standings.
         card: Also write the tables into the checkpoint's model card.
     """
     from learned_envs.evaluation.evaluate import evaluate as evaluate_world

@@ -51,6 +51,8 @@ class Origin:
         recordings: What it was trained on: a recording's folder, or `sim`.
         init_from: The weights it began from, or None for random ones.
         rows_before: Rows that those weights were trained on, as far as their settings tell.
+        frames: Of the recording's training split; 0 where the simulator was played.
+        cpu_hours: What training it cost, the codec's included; of all cores together.
     """
 
     recipe: AnyRecipe
@@ -59,6 +61,8 @@ class Origin:
     recordings: str = "sim"
     init_from: str | None = None
     rows_before: int = 0
+    frames: int = 0
+    cpu_hours: float = 0.0
 
 
 def pack(
@@ -67,7 +71,8 @@ def pack(
     """Fills the doubt table, collects starts and writes the checkpoint with its model card.
 
     Its settings keep under `trained` the `preset`, the `rows` it was trained on (with those of the
-    weights it began from) and, `of` how many, the rows in the preset's whole training.
+    weights it began from) and, `of` how many, the rows in the preset's whole training; and the
+    `frames` and `cpu_hours` of its origin.
     """
     model = deepcopy(model).to("cpu").eval()
     model.surprises.copy_(measure_surprises(model, held_out))
@@ -80,6 +85,8 @@ def pack(
         "preset": origin.preset,
         "rows": origin.rows_before + origin.steps * origin.recipe.batch,
         "of": whole.steps * whole.batch,
+        "frames": origin.frames,
+        "cpu_hours": round(origin.cpu_hours, 2),
     }
     save_checkpoint(
         folder,
@@ -115,7 +122,7 @@ def model_card(world: World, model: WorldModel, origin: Origin) -> str:
         f"The real world's simulator, played while training by its behaviours ({played}) from "
         f"usual and odd starts. Seeds from {HELD_OUT_SEED:,} on were kept for measuring."
         if origin.recordings == "sim"
-        else f"The training split of the recording `{origin.recordings}`."
+        else f"The training split of the recording `{origin.recordings}`, {origin.frames:,} frames."
     )
     return f"""# {world.id_suffix}, dreamed
 
@@ -129,7 +136,8 @@ A `{dynamics}` of {parameters:,} parameters that dreams {dreams}; play it as
 ## Recipe
 
 {"`" + command + "`" if origin.preset else "A recipe of its own"}, begun from
-{origin.init_from or "random weights"}; {origin.steps:,} of {origin.recipe.steps:,} steps, with
+{origin.init_from or "random weights"}; {origin.steps:,} of {origin.recipe.steps:,} steps in
+{origin.cpu_hours:.1f} CPU hours, with
 
 ```json
 {json.dumps(to_json(origin.recipe), indent=1)}

@@ -43,6 +43,7 @@ from learned_envs.training.codec import codec_loss, latent_spread, train_codec
 from learned_envs.training.journal import Journal
 from learned_envs.training.motion import MotionRecipe, motion_trainer
 from learned_envs.training.places import places_trainer
+from learned_envs.training.progress import cpu_seconds
 from learned_envs.training.recipe import AnyRecipe, Recipe
 from learned_envs.training.ripples import ripples_trainer
 from learned_envs.training.sprites import train_sprites
@@ -194,8 +195,9 @@ def train_preset(
         model, before = _initial(resolve(init_from, world.name), config)
     windows, held_out = (simulated if recordings == "sim" else recorded)(world, recipe, recordings)
     origin = Origin(
-        recipe=recipe, preset=preset, recordings=recordings, init_from=init_from, rows_before=before
-    )
+        recipe=recipe, preset=preset, recordings=recordings, init_from=init_from,
+        rows_before=before, frames=0 if recordings == "sim" else _frames(world, recordings),
+    )  # fmt: skip
     with full_disk_says(
         f"no space is left for {folder}. What was reached is kept: free some space and run the "
         "same command again to go on"
@@ -309,7 +311,8 @@ def train(
     else:
         trainer = dynamics_trainer(model, recipe, windows, folder, **shown)
     trainer.run(clock.left())
-    origin = dataclasses.replace(origin, steps=trainer.step)
+    cost = cpu_seconds(folder) / 3600
+    origin = dataclasses.replace(origin, steps=trainer.step, cpu_hours=cost)
     checkpoint = pack(world, trainer.average, folder / "checkpoint", held_out(1), origin)
     return Trained(checkpoint=checkpoint, steps=trainer.step, of=recipe.steps)
 
@@ -412,6 +415,12 @@ def recorded(world: World, recipe: AnyRecipe, folder: str) -> tuple[Windows, Win
         return StoreWindows(store, "validation", batch=rows, length=steps, seed=number)
 
     return windows, held_out
+
+
+def _frames(world: World, folder: str) -> int:
+    """Frames of a recording's training split."""
+    store = recordings_of(world, folder)
+    return sum(store.headers[name].steps + 1 for name in store.names("train"))
 
 
 def _held_out_steps(recipe: AnyRecipe) -> int:

@@ -18,7 +18,7 @@ from learned_envs.data import EpisodeStore
 from learned_envs.evaluation.held_out import held_out_windows
 from learned_envs.evaluation.trust import report
 from learned_envs.evaluation.trust.clips import LENGTH
-from learned_envs.evaluation.trust.report import kinds, measure_trust, trust_table
+from learned_envs.evaluation.trust.report import kinds, measure_trust, trust_standing, trust_table
 from learned_envs.evaluation.trust.sources import Recorded
 from learned_envs.models.checkpoint import load_checkpoint
 from learned_envs.packing import recorded_starts
@@ -151,7 +151,9 @@ def test_what_a_run_began_with_counts_however_much_is_recorded_later(folder, tmp
 
 @pytest.mark.full
 def test_the_whole_standing_is_measured(folder, capsys):
-    typed(folder, "evaluate run/checkpoint --recordings recordings --rows 2 --card")
+    typed(folder, "evaluate run/checkpoint --recordings recordings --rows 2 --card --docs docs")
+    written = sorted(path.name for path in (folder / "docs" / "results").iterdir())
+    assert written == ["dot_env-0-standing.json", "dot_env-1-errors.json"]
     assert "copy last" in capsys.readouterr().out
     assert "copy last" in (folder / "run" / "checkpoint" / "README.md").read_text()
 
@@ -192,6 +194,11 @@ def test_a_trust_report_needs_no_way_to_branch(source, world, folder, monkeypatc
     assert not [row for row in table.rows if "branch" in row[0]]
     assert set(trust.idle) == {"0 to 200"}
     assert np.isfinite([trust.actions_real, trust.actions_dream]).all()
+    trained = {"preset": "sparse", "frames": 180 * world.fps, "cpu_hours": 0.26}
+    (row,) = trust_standing(world, trust, trained, "command").rows
+    assert row[:4] == ["dot_env, 3 minutes", "sparse", "0.3", "15"]
+    (row,) = trust_standing(world, trust, {}, "command").rows
+    assert row[:3] == ["dot_env", "own", "–"]
 
 
 def test_a_recording_without_long_episodes_cannot_be_trusted(tmp_path, source, world):

@@ -1,6 +1,7 @@
 """Training runs that can be killed and gone on with, and their recipes."""
 
 import dataclasses
+import itertools
 import multiprocessing
 import os
 import signal
@@ -30,6 +31,7 @@ from learned_envs.data.window import Window
 from learned_envs.models.world_model import WorldModel
 from learned_envs.training import trainer
 from learned_envs.training.closed_loop import closed_loop
+from learned_envs.training.progress import cpu_seconds
 from learned_envs.training.recipe import Recipe
 from learned_envs.training.rounds import DivergedError
 from learned_envs.training.trainer import dynamics_trainer
@@ -171,6 +173,17 @@ def test_a_finished_run_does_not_train_on(tmp_path):
     assert again.step == 12
     assert again.run(progress=False)
     assert_equal(parameters(again.module), before)
+
+
+def test_what_training_costs_adds_up_over_runs_and_folders(tmp_path, monkeypatch):
+    ticks = itertools.count()
+    monkeypatch.setattr(time, "process_time", lambda: float(next(ticks)))
+    trained(tmp_path, steps=4)
+    assert cpu_seconds(tmp_path) == 1.0
+    trained(tmp_path)
+    assert cpu_seconds(tmp_path) == 3.0
+    trained(tmp_path / "codec", steps=4)
+    assert cpu_seconds(tmp_path) == 4.0
 
 
 def test_a_run_out_of_time_is_not_complete(tmp_path):

@@ -23,7 +23,7 @@ from learned_envs.evaluation.results import (
     without_nan,
 )
 from learned_envs.evaluation.tables import policy_table
-from learned_envs.evaluation.trust.report import measure_trust, trust_table
+from learned_envs.evaluation.trust.report import measure_trust, trust_standing, trust_table
 from learned_envs.evaluation.trust.sources import Live, Recorded
 from learned_envs.models.checkpoint import Checkpoint, load_checkpoint
 from learned_envs.worlds import World
@@ -66,7 +66,7 @@ def evaluate(
             measured on; None to play the real world. A world of one's own needs one.
         out: Write the figures to this JSON file.
         docs: Also write into this docs folder's results: the tables, if the weights are packaged
-            ones, and for any weights their row in the world's standing.
+            ones or of a world of one's own, and for any weights their rows in the standings.
         card: Also write the tables into the checkpoint's model card.
         command: What the tables say they were measured with.
 
@@ -113,9 +113,12 @@ def evaluate(
         )
         figures["trust"] = report.to_json()
         tables.append(trust_table(world, report, command))
+        if docs is not None:
+            trained = loaded.settings.get("trained", {})
+            record_row(docs, trust_standing(world, report, trained, command))
     for table in tables:
         print(as_markdown(table))
-    if docs is not None and checkpoint == packaged(world.name):
+    if docs is not None and (world.own is not None or checkpoint == packaged(world.name)):
         for file, svg in pictures.items():
             record_picture(docs, file, svg)
         for table in tables:

@@ -16,9 +16,13 @@ FILE = "progress.safetensors"
 
 
 def save_progress(
-    folder: Path, step: int, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer
+    folder: Path,
+    step: int,
+    modules: Mapping[str, nn.Module],
+    optimiser: torch.optim.Optimizer,
+    cpu_seconds: float = 0.0,
 ) -> None:
-    """Writes everything a run needs to go on, atomically.
+    """Writes everything a run needs to go on, atomically, and what it has cost so far.
 
     Raises:
         OSError: If it cannot be written (a full disk, say); what was written before is kept.
@@ -33,22 +37,29 @@ def save_progress(
             f"optimiser/{i}/{key}": torch.as_tensor(value).contiguous()
             for key, value in state.items()
         }
-    metadata = {"step": str(step), "sha256": _checksum(step, tensors)}
+    metadata = {
+        "step": str(step),
+        "sha256": _checksum(step, tensors),
+        "cpu_seconds": f"{cpu_seconds:.1f}",
+    }
     replace_file(folder / FILE, save(tensors, metadata))
 
 
 def load_progress(
     folder: Path, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer
-) -> int:
-    """Restores what `save_progress` wrote and returns its step; 0 where there is nothing yet.
+) -> tuple[int, float]:
+    """Restores what `save_progress` wrote.
+
+    Returns:
+        Its step and what it has cost in CPU seconds; zeros where there is nothing yet.
 
     Raises:
         ValueError: If the file is truncated or damaged.
     """
     path = folder / FILE
     if not path.exists():
-        return 0
-    step, tensors = _read(path)
+        return 0, 0.0
+    step, cost, tensors = _read(path)
     for name, module in modules.items():
         module.load_state_dict(_below(tensors, name))
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
@@ -57,15 +68,25 @@ def load_progress(
         index, _, part = key.partition("/")
         saved.setdefault(int(index), {})[part] = _laid_out(value, parameters[int(index)])
     optimiser.load_state_dict({**optimiser.state_dict(), "state": saved})
-    return step
+    return step, cost
 
 
-def _read(path: Path) -> tuple[int, dict[str, Tensor]]:
+def cpu_seconds(folder: Path) -> float:
+    """What training has cost so far, of all the runs in a folder and below it, added up."""
+    return sum(
+        float(_metadata(path.read_bytes()).get("cpu_seconds", 0)) for path in folder.rglob(FILE)
+    )
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + length])["__metadata__"]
+
+
+def _read(path: Path) -> tuple[int, float, dict[str, Tensor]]:
     content = path.read_bytes()
     try:
-        tensors = load(content)
-        length = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+        tensors, metadata = load(content), _metadata(content)
         step = int(metadata["step"])
         if metadata.get("sha256", "") not in ("", _checksum(step, tensors)):
             raise ValueError("it does not add up to its checksum")
@@ -74,7 +95,7 @@ def _read(path: Path) -> tuple[int, dict[str, Tensor]]:
             f"{path} is truncated or damaged ({error}): put a copy of it back, or delete it to "
             "train from the beginning"
         ) from error
-    return step, tensors
+    return step, float(metadata.get("cpu_seconds", 0)), tensors
 
 
 def _checksum(step: int, tensors: Mapping[str, Tensor]) -> str:

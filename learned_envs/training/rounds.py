@@ -119,7 +119,7 @@ class Rounds(Generic[Trained]):
         )  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
         self._modules = {"model": self.module, "average": self.average}
-        self.step = load_progress(folder, self._modules, self._optimiser)
+        self.step, self._cost = load_progress(folder, self._modules, self._optimiser)
         self._usual_loss, self._unusual = math.inf, 0
 
     def run(self, minutes: float | None = None, *, progress: bool = True) -> bool:
@@ -133,6 +133,7 @@ class Rounds(Generic[Trained]):
                 times its usual value in five steps in a row: once may be one strange window.
             OSError: If the disk is full; what the last whole round reached is kept.
         """
+        begun = time.process_time() - self._cost
         deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
         bar = tqdm(total=self._schedule.steps, initial=self.step, unit="step", disable=not progress)
         full = full_disk_says(
@@ -141,10 +142,10 @@ class Rounds(Generic[Trained]):
         )
         with bar, full:
             while self.step < self._schedule.steps and time.monotonic() < deadline:
-                self._round(bar)
+                self._round(bar, begun)
         return self.step >= self._schedule.steps
 
-    def _round(self, bar: tqdm) -> None:
+    def _round(self, bar: tqdm, begun: float) -> None:
         schedule = self._schedule
         number = self.step // schedule.round_steps
         end = min(schedule.steps, (number + 1) * schedule.round_steps)
@@ -157,7 +158,8 @@ class Rounds(Generic[Trained]):
                 self._update(total, figures)
                 bar.update()
         if not self._unusual or self.step == schedule.steps:
-            save_progress(self._folder, self.step, self._modules, self._optimiser)
+            self._cost = time.process_time() - begun
+            save_progress(self._folder, self.step, self._modules, self._optimiser, self._cost)
         if self._round_end is not None:
             self._round_end(self.step, self.average)
 

@@ -16,7 +16,7 @@ class ClipNet(nn.Module):
     """Classifies clips from frames, how they change, and, if it is told, the actions.
 
     Args:
-        image_size: (H, W), each at least 16.
+        image_size: (H, W), even, each at least 16.
         classes: How many.
         action_size: Length of an encoded action; 0 if actions are not shown.
     """
@@ -24,22 +24,18 @@ class ClipNet(nn.Module):
     def __init__(self, image_size: tuple[int, int], classes: int, action_size: int = 0):
         super().__init__()
         halvings = max(2, round(math.log2(min(image_size) / 8)))
-        widths = [6, *(min(24 * 2**i, 64) for i in range(halvings))]
+        widths = [24, *(min(32 + 16 * i, 64) for i in range(halvings - 1)), 64]
+        strides = [*(2 for _ in range(halvings - 1)), 1]
         self.see = nn.Sequential(
+            nn.PixelUnshuffle(2),  # half the resolution, and nothing lost
             *(
                 layer
-                for a, b in zip(widths, widths[1:], strict=False)
-                for layer in (
-                    nn.Conv2d(a, b, 3, 2, 1),
-                    nn.ReLU(),
-                    nn.Conv2d(b, b, 3, 1, 1),
-                    nn.ReLU(),
-                )
-            )
+                for a, b, stride in zip(widths, widths[1:], strides, strict=False)
+                for layer in (nn.Conv2d(a, b, 3, stride, 1), nn.ReLU())
+            ),
         )
-        seen = 2 * widths[-1]
         self.follow = nn.Sequential(
-            nn.Conv1d(seen + action_size, 64, 3, 1, 1), nn.ReLU(),
+            nn.Conv1d(2 * widths[-1] + action_size, 64, 3, 1, 1), nn.ReLU(),
             nn.Conv1d(64, 64, 5, 1, 2), nn.ReLU(),
         )  # fmt: skip
         self.decide = nn.Linear(128, classes)
@@ -62,8 +58,8 @@ def fit(
     actions: np.ndarray,
     labels: np.ndarray,
     *,
-    steps: int = 600,
-    batch: int = 64,
+    steps: int = 400,
+    batch: int = 32,
     seed: int = 0,
 ) -> ClipNet:
     """Trains a net, every class as often as any other.
