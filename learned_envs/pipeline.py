@@ -43,7 +43,7 @@ from learned_envs.training.codec import codec_loss, latent_spread, train_codec
 from learned_envs.training.journal import Journal
 from learned_envs.training.motion import MotionRecipe, motion_trainer
 from learned_envs.training.places import places_trainer
-from learned_envs.training.progress import cpu_seconds
+from learned_envs.training.progress import cpu_seconds, has_progress
 from learned_envs.training.recipe import AnyRecipe, Recipe
 from learned_envs.training.ripples import ripples_trainer
 from learned_envs.training.sprites import train_sprites
@@ -286,7 +286,8 @@ def train(
         begun_with = model.state_dict()
         model = _with_sigma_data(model.config, spread).build()
         model.load_state_dict(begun_with)
-    if isinstance(model.dynamics, PointerEditor) and origin.init_from is None:
+    fresh = origin.init_from is None and not has_progress(folder)
+    if fresh and isinstance(model.dynamics, PointerEditor):
         model.dynamics.begin_with(_changed(model, windows(0)))
     if isinstance(recipe, MotionRecipe):
         ripples = ripples_trainer(

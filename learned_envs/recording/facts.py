@@ -20,11 +20,10 @@ def facts_of(store: EpisodeStore) -> Facts:
     rewards = np.unique(
         np.concatenate([store.read(name, lazy=True).reward for name in store.names()])
     )
-    shares = [_changing(episode.observation[:]) for episode in spread(store, _EPISODES)]
-    changing = np.concatenate(shares)
+    changing = [_changing(episode.observation[:]) for episode in spread(store, _EPISODES)]
     few = len(rewards) <= FEW_REWARDS
     return Facts(
-        changing=float(changing[changing > 0].mean()) if changing.any() else 0.0,
+        changing=float(np.concatenate(changing).mean()),
         rewards=tuple(float(value) for value in rewards) if few else (),
     )
 

@@ -71,6 +71,11 @@ def load_progress(
     return step, cost
 
 
+def has_progress(folder: Path) -> bool:
+    """Whether a run in this folder has got somewhere."""
+    return (folder / FILE).exists()
+
+
 def cpu_seconds(folder: Path) -> float:
     """What training has cost so far, of all the runs in a folder and below it, added up."""
     return sum(
