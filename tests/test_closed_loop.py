@@ -140,6 +140,24 @@ def test_a_latent_smaller_than_the_neighbourhood_that_divergence_looks_at_will_d
     assert len(list(closed_loop(model, small, resync=0.0, divergence=1.0, device=CPU))) == 4
 
 
+class Counter(Spy):
+    """Remembers how many steps there were."""
+
+    state_spec = {"count": (1,)}
+
+    def remember(self, state, before, after):
+        return {"count": state["count"] + 1}
+
+
+@pytest.mark.parametrize("resync", [0.0, 0.5, 1.0])
+def test_on_the_truth_or_off_it_an_episode_is_remembered_from_where_it_is_known(resync):
+    window = seams()
+    begin = np.maximum.accumulate(np.where(window.first, np.arange(11), 0), axis=1)
+    for state, _, step in walk(Counter(error=0.5), window, resync=resync):
+        expected = step.step - begin[step.rows, step.step]
+        assert state["count"][:, 0].tolist() == expected.tolist()
+
+
 @pytest.mark.parametrize(("resync", "ages"), [(1.0, [0, 0, 0, 0]), (0.0, [0, 1, 2, 3])])
 def test_age_counts_the_steps_since_the_truth(resync, ages):
     assert [step.age for *_, step in walk(Spy(), play(3, 4), resync=resync)] == ages

@@ -38,9 +38,10 @@ PLAIN_DOMAINS = {"", "ai.onnx"}
 
 def export_model():
     """With one layer of a real model's size, which torch's exporter treats otherwise."""
-    return tiny_model(
-        tiny_config(dynamics=SparseEditorConfig(widths=(8, 48), head=8, glimpse_widths=(8, 8, 48)))
-    )
+    editor = SparseEditorConfig(widths=(8, 48), head=8, glimpse_widths=(8, 8, 48), memory=6)
+    model = tiny_model(tiny_config(dynamics=editor))
+    torch.nn.init.normal_(model.dynamics.since.weight)
+    return model
 
 
 @pytest.fixture(scope="module")

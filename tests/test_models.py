@@ -50,6 +50,9 @@ UNET = EdmUNetConfig(widths=(8, 16), blocks=(1, 1), embedding=16)
 GLIMPSE = {"glimpses": 1, "glimpse": 8, "glimpse_widths": (8, 8, 8)}
 FAMILIES = {
     "sparse": SparseEditorConfig(patch=2, widths=(8, 12), blocks=(1, 1), head=8, **GLIMPSE),
+    "memory": SparseEditorConfig(
+        patch=2, widths=(8, 12), blocks=(1, 1), head=8, memory=6, **GLIMPSE
+    ),
     "unet": DiffusionDynamicsConfig(
         denoiser=UNET, diffusion=DiffusionConfig(steps=2), context_noise=0.2
     ),

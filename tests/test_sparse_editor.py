@@ -133,3 +133,61 @@ def test_a_choice_is_credited_by_its_mask_where_the_values_are_alike(
 def test_a_least_chance_that_is_none_is_refused(chance: float):
     with pytest.raises(ValueError, match="`least_chance` .*above 0 and at most 1"):
         SparseEditorConfig(least_chance=chance)
+
+
+DELAY = 5
+
+
+def blinked(rows: int) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
+    """Dark pictures in which a place changed some time ago, what follows, and how long ago it was.
+
+    All places light up `DELAY` steps after.
+    """
+    ago = torch.randint(8, (rows,))
+    place = torch.zeros(rows, 1, 16)
+    place[torch.arange(rows), 0, torch.randint(16, (rows,))] = 8 - ago.float()
+    context = torch.full((rows, 2, 3, 8, 8), -0.8)
+    following = torch.where(ago == DELAY, 0.8, -0.8)[:, None, None, None].expand(rows, 3, 8, 8)
+    return state_of(context) | {"recent": place.view(rows, 1, 4, 4)}, following, ago
+
+
+def test_what_happens_some_time_after_something_was_seen_is_learned():
+    torch.manual_seed(0)
+    editor = SparseEditorConfig(
+        context=2, patch=2, widths=(16, 16), blocks=(1, 1), head=16, choices=1, evidence=16,
+        glimpses=1, glimpse=8, glimpse_widths=(8, 8, 8), memory=8,
+    )  # fmt: skip
+    built = WorldModelConfig(
+        image_size=(8, 8), actions=DiscreteActions(count=2), codec=IdentityConfig(), dynamics=editor
+    ).build()
+    optimiser = torch.optim.AdamW(built.parameters(), 5e-3)
+    for _ in range(400):
+        state, following, _ = blinked(64)
+        noise = training_noise(built.noise_spec, 64, torch.device("cpu"))
+        previous = state["latents"][:, -1]
+        loss = built.dynamics.loss(state, NOOP.expand(64, 2), following, noise, previous)
+        optimiser.zero_grad()
+        loss.total.backward()
+        optimiser.step()
+    state, _, ago = blinked(400)
+    noise = training_noise(built.noise_spec, 400, torch.device("cpu"))
+    following, _ = built.eval().step(state, torch.zeros(400, dtype=torch.long), noise)
+    bright = (following["latents"][:, -1] > 0).float().mean((1, 2, 3)) > 0.5
+    assert (bright == (ago == DELAY)).float().mean() > 0.98
+
+
+def test_how_recently_a_place_changed_fades_step_by_step():
+    editor = SparseEditorConfig(
+        context=2, patch=2, widths=(16, 16), head=16, glimpses=1, glimpse=8,
+        glimpse_widths=(8, 8, 8), memory=3,
+    )  # fmt: skip
+    dynamics = editor.build((3, 8, 8), DiscreteActions(count=2))
+    dark = torch.zeros(1, 3, 8, 8)
+    lit = dark.clone()
+    lit[0, 1, 2, 5] = 0.5
+    state, seen = {"recent": torch.zeros(1, 1, 4, 4)}, []
+    for before, after in [(dark, dark), (dark, lit), *[(lit, lit)] * 4]:
+        state = dynamics.remember(state, before, after)
+        seen.append(state["recent"][0, 0, 1, 2].item())
+        assert state["recent"].sum() == seen[-1]
+    assert seen == [0, 3, 2, 1, 0, 0]

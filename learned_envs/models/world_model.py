@@ -6,6 +6,7 @@ Training's closed loop, the dream environments, the exported graph, the server a
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -159,6 +160,8 @@ class WorldModel(nn.Module):
         state = {"latents": latents, "actions": codes}
         for name, shape in self.dynamics.state_spec.items():
             state[name] = latents.new_zeros(len(latents), *shape)
+        for before, after in pairwise(latents.unbind(1)):
+            state |= self.dynamics.remember(state, before, after)
         return state | {_KEPT + name: value for name, value in kept.items()}
 
     def step(self, state: State, action: Tensor, noise: Noise) -> tuple[State, Prediction]:
@@ -186,6 +189,7 @@ class WorldModel(nn.Module):
             latent = torch.where(prediction.edited, latent, previous)
         return {
             **prediction.state,
+            **self.dynamics.remember(state, previous, latent),
             "latents": torch.cat([state["latents"][:, 1:], latent[:, None]], 1),
             "actions": torch.cat([state["actions"][:, 1:], code[:, None]], 1),
             **{name: state[name] for name in self.kept_spec},

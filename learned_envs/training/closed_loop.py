@@ -169,6 +169,11 @@ class _Truth:
             shape = self.rows, self.steps + 1, height, width, channels
             self._latents = torch.empty(shape, device=device).permute(0, 1, 4, 2, 3)
             self._encoded = 0
+        self._memory_until = 0
+        self._memory: State = {
+            name: torch.zeros(self.rows, *shape, device=device)
+            for name, shape in model.dynamics.state_spec.items()
+        }
 
     def usable(self, t: int) -> np.ndarray:
         """Rows (B,) whose step t is real and whose context at t is known."""
@@ -206,7 +211,24 @@ class _Truth:
         idle = self._model.actions.idle_code().to(self._device)
         codes = torch.where(padded[..., None], idle, codes)
         kept = self._takes.kept(t, rows) if self._takes is not None else {}
-        return self._model.start_latents(latents, codes, kept)
+        remembered = {name: _picked(value, row) for name, value in self._remembered(t).items()}
+        return self._model.start_latents(latents, codes, kept) | remembered
+
+    @torch.no_grad()
+    def _remembered(self, t: int) -> State:
+        """What dynamics remember of the episodes up to frame t, as far as latents decide it."""
+        dynamics = self._model.dynamics
+        while self._memory_until < t:
+            now = self._memory_until + 1
+            before, after = self._until(now)[:, now - 1], self._latents[:, now]
+            memory = dynamics.remember(self._memory, before, after)
+            begins = torch.from_numpy(self._begin[:, now] == now).to(self._device)
+            self._memory = {
+                name: torch.where(begins.view(-1, *[1] * (value.ndim - 1)), 0.0, value)
+                for name, value in memory.items()
+            }
+            self._memory_until = now
+        return self._memory
 
     @torch.no_grad()
     def damaged_state(self, t: int, rows: np.ndarray) -> State:

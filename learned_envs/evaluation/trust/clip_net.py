@@ -16,7 +16,7 @@ class ClipNet(nn.Module):
     """Classifies clips from frames, how they change, and, if it is told, the actions.
 
     Args:
-        image_size: (H, W), even, each at least 16.
+        image_size: (H, W), each at least 16.
         classes: How many.
         action_size: Length of an encoded action; 0 if actions are not shown.
     """
@@ -24,16 +24,12 @@ class ClipNet(nn.Module):
     def __init__(self, image_size: tuple[int, int], classes: int, action_size: int = 0):
         super().__init__()
         halvings = max(2, round(math.log2(min(image_size) / 8)))
-        widths = [24, *(min(32 + 16 * i, 64) for i in range(halvings - 1)), 64]
-        strides = [*(2 for _ in range(halvings - 1)), 1]
-        self.see = nn.Sequential(
-            nn.PixelUnshuffle(2),  # half the resolution, and nothing lost
-            *(
-                layer
-                for a, b, stride in zip(widths, widths[1:], strides, strict=False)
-                for layer in (nn.Conv2d(a, b, 3, stride, 1), nn.ReLU())
-            ),
-        )
+        widths = [*(min(32 + 16 * i, 64) for i in range(halvings - 1)), 64]
+        strides = [*(2 for _ in range(halvings - 2)), 1]
+        layers: list[nn.Module] = [nn.Conv2d(6, widths[0], 6, 4, 1), nn.ReLU()]
+        for a, b, stride in zip(widths[:-1], widths[1:], strides, strict=True):
+            layers += [nn.Conv2d(a, b, 3, stride, 1), nn.ReLU()]
+        self.see = nn.Sequential(*layers)
         self.follow = nn.Sequential(
             nn.Conv1d(2 * widths[-1] + action_size, 64, 3, 1, 1), nn.ReLU(),
             nn.Conv1d(64, 64, 5, 1, 2), nn.ReLU(),
@@ -42,10 +38,10 @@ class ClipNet(nn.Module):
 
     def forward(self, frames: Tensor, actions: Tensor) -> Tensor:
         """Maps frames (B, L, H, W, 3) uint8 and actions (B, L - 1, A) to logits (B, classes)."""
-        pictures = frames.permute(0, 1, 4, 2, 3).float() / 255
+        pictures = frames.float() / 255
         change = 4 * (pictures[:, 1:] - pictures[:, :-1])
-        both = torch.cat([pictures[:, 1:], change], 2)
-        seen = self.see(both.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+        both = torch.cat([pictures[:, 1:], change], 4)
+        seen = self.see(both.flatten(0, 1).movedim(3, 1))  # channels last, as they lie
         pooled = torch.cat([seen.amax((2, 3)), seen.mean((2, 3))], 1).unflatten(0, both.shape[:2])
         told = torch.cat([pooled, actions.to(pooled.dtype)], 2)
         followed = self.follow(told.transpose(1, 2))

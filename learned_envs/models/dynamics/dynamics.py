@@ -92,6 +92,18 @@ class Dynamics(nn.Module, ABC):
             noise: As `noise_spec` says, with a leading batch axis.
         """
 
+    def remember(self, state: State, before: Tensor, after: Tensor) -> State:
+        """What `state_spec` declares, one step on, where latents alone decide it.
+
+        A family that predicts it returns it with its `Prediction` instead.
+
+        Args:
+            state: What is remembered, under the names of `state_spec`.
+            before: (B, C, h, w), the latent before the step.
+            after: (B, C, h, w), the latent after it.
+        """
+        return {}
+
     @abstractmethod
     def loss(
         self, state: State, action: Tensor, target: Tensor, noise: Noise, previous: Tensor

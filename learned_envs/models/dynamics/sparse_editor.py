@@ -66,6 +66,8 @@ class SparseEditorConfig:
         tolerance: Absolute difference below which a place counts as unchanged.
         mask_weight: Weight of the mask's loss.
         context_noise: Largest standard deviation of the noise added to the context in training.
+        memory: Steps for which each place is known to have changed last, 0 for none: what happens
+            so many steps after something was seen, and long after it left the context.
     """
 
     context: int = 4
@@ -87,6 +89,7 @@ class SparseEditorConfig:
     tolerance: float = 0.012
     mask_weight: float = 0.2
     context_noise: float = 0.1
+    memory: int = 0
 
     def __post_init__(self):
         if len(self.widths) != len(self.blocks):
@@ -128,6 +131,10 @@ class SparseEditor(Dynamics):
         self.noise_spec = {"choice": NoiseSpec((1,), "uniform")}
         finest, coarsest = config.widths[0], config.widths[-1]
         grid = height // config.patch, width // config.patch
+        if config.memory:
+            self.state_spec["recent"] = (1, *grid)
+            self.since = nn.Embedding(config.memory + 1, finest)
+            nn.init.normal_(self.since.weight, std=0.3)
         self.stem = nn.Conv2d(config.context * channels, finest, config.patch, config.patch)
         self.condition = nn.Linear(config.context * actions.size + 1, finest)
         self.position = nn.Parameter(0.1 * torch.randn(1, finest, *grid))
@@ -183,6 +190,18 @@ class SparseEditor(Dynamics):
             },
         )
 
+    def remember(self, state: State, before: Tensor, after: Tensor) -> State:
+        """See `Dynamics.remember`: for each place of the grid, how recently it changed.
+
+        `memory` is now, one less a step earlier, and 0 longer ago or not known.
+        """
+        if not self.config.memory:
+            return {}
+        apart = (after - before).abs().amax(1, keepdim=True)
+        changed = F.max_pool2d(apart, self.config.patch) > self.config.tolerance
+        fading = (state["recent"] - 1).clamp(min=0)
+        return {"recent": torch.where(changed, float(self.config.memory), fading)}
+
     def loss(
         self, state: State, action: Tensor, target: Tensor, noise: Noise, previous: Tensor
     ) -> StepLoss:
@@ -235,6 +254,8 @@ class SparseEditor(Dynamics):
         glimpses = self.glimpses.read(seen, told)
         x = self.stem(seen.contiguous(memory_format=torch.channels_last))
         x = x + (self.condition(told)[:, :, None, None] + self.position).to(x.dtype)
+        if self.config.memory:
+            x = x + self.since(state["recent"][:, 0].long()).movedim(-1, 1).to(x.dtype)
         kept = []
         for i, blocks in enumerate(self.encoder):
             x = blocks(self.down[i - 1](F.relu(x)) if i else x)
