@@ -139,7 +139,7 @@ def train(
         )
     found = worlds.find(world or recordings)
     if found.own is not None:
-        preset = preset or suited(found, recordings)[1].preset
+        preset = preset or suited(found, recordings, run=out)[1].preset
     preset = preset or "small"
     folder = out or Path("runs") / f"{found.name}-{preset}"
     if found.own is not None:

@@ -18,9 +18,9 @@ from learned_envs.data.window import Window
 from learned_envs.models.checkpoint import Starts, save_checkpoint
 from learned_envs.models.codecs.codec import Codec, to_images
 from learned_envs.models.configuration import to_json
-from learned_envs.models.dreaming import look_back
+from learned_envs.models.dreaming import settled_steps
 from learned_envs.models.history import looked_back_on
-from learned_envs.models.world_model import DOUBT_LEVELS, WorldModel, draw_noise
+from learned_envs.models.world_model import DOUBT_LEVELS, WorldModel
 from learned_envs.training.recipe import AnyRecipe
 from learned_envs.worlds import World
 from learned_envs.worlds.own import in_settings
@@ -34,7 +34,6 @@ _OWN_LICENCE = (
     "That of whoever recorded the data: say here what it is before you share the weights."
 )
 
-_SETTLING = 8  # steps after which dynamics remember
 _HIDDEN = 0.05  # what a start may hide from the codec
 _PATIENCE = 30  # seconds in which one is waited for that hides less
 _LOOK = 5  # steps between looks
@@ -156,25 +155,13 @@ def measure_surprises(
     """The surprise of one-step predictions on held-out real play, as sorted quantiles (1000,).
 
     Every eighth step of each window is predicted: neighbours are much alike, and the largest models
-    take a fifth of a second for each. Dynamics that remember predict the ninth step from there, for
-    at first they have nothing to remember.
+    take a fifth of a second for each.
     """
     seen = []
-    settling = _SETTLING if model.dynamics.state_spec else 0
     generators = [np.random.default_rng(row) for row in range(HELD_OUT_ROWS)]
     for window in islice(held_out, windows):
-        actions = torch.from_numpy(window.action)
-        for t in range(model.context - 1, window.valid.shape[1] - settling, 8):
-            begin, end = max(0, t - model.span + 1), t + settling + 1
-            valid = window.valid[:, begin:end].all(1)
-            if not valid.any():
-                continue
-            past = window.observation[valid, begin : t + 1], window.action[valid, begin:t]
-            state, rows = look_back(model, *past), torch.from_numpy(valid)
-            for step in range(t, end):
-                draws = draw_noise(model.noise_spec, generators[: int(rows.sum())])
-                noise = {name: torch.from_numpy(value) for name, value in draws.items()}
-                state, prediction = model.step(state, actions[rows, step], noise)
+        played = window.observation, window.action, window.valid
+        for *_, prediction in settled_steps(model, *played, generators, every=8):
             seen.append(prediction.surprise)
     levels = (torch.arange(DOUBT_LEVELS) + 0.5) / DOUBT_LEVELS
     return torch.quantile(torch.cat(seen), levels)

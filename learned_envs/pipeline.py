@@ -98,6 +98,8 @@ def suited(
     else:
         facts = facts_of(store)
         if kept:
+            for split in ("train", "validation"):
+                store.needed(split)
             kept.parent.mkdir(parents=True, exist_ok=True)
             replace_file(kept, (json.dumps(asdict(facts)) + "\n").encode())
     return with_presets(world, facts, autoencoder), facts

@@ -27,7 +27,7 @@ from learned_envs.recording.recorder import record
 from learned_envs.worlds.look import describe
 
 GAME = "own_game:DotEnv"
-EPISODES = 40
+EPISODES = 60
 
 
 def typed(folder: Path, line: str) -> None:
@@ -162,13 +162,13 @@ def test_the_whole_standing_is_measured(folder, capsys):
 def source(folder, world):
     weights = str(folder / "run" / "checkpoint")
     model = load_checkpoint(folder / "run" / "checkpoint").model
-    return Recorded(world, weights, model, str(folder / "recordings"), 16)
+    return Recorded(world, weights, model, str(folder / "recordings"), 32)
 
 
 def test_clips_of_both_kinds_begin_alike(source):
     real, dreamed = source.real(5), source.dreamed(5)
     assert list(real) == list(dreamed) == [15]
-    assert real[15].frames.shape == (16, LENGTH, FIELD, FIELD, 3)
+    assert real[15].frames.shape == (32, LENGTH, FIELD, FIELD, 3)
     rows = dreamed[15].row  # a dream may have ended before
     assert np.array_equal(dreamed[15].frames[:, 0], real[15].frames[rows, 0])
     assert np.array_equal(dreamed[15].actions, real[15].actions[rows])
@@ -187,7 +187,7 @@ def test_a_trust_report_needs_no_way_to_branch(source, world, folder, monkeypatc
     monkeypatch.setattr("learned_envs.evaluation.trust.sources._IDLERS", 2)
     monkeypatch.setattr(report, "doubt_auroc", partial(report.doubt_auroc, windows=1))
     model = load_checkpoint(folder / "run" / "checkpoint").model
-    trust = measure_trust(world, model, source, seed=0, rows=16, steps=2)
+    trust = measure_trust(world, model, source, seed=0, rows=32, steps=2)
     assert set(trust.told_apart) == {15}
     assert trust.branching is None
     table = trust_table(world, trust, "command")

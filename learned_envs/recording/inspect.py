@@ -215,7 +215,10 @@ def _warnings(
     if lag is None:
         yield "no effect of the actions on the frames is seen: check that they belong together"
     elif lag:
-        yield f"actions show {lag} frames late: shift them, or a model must learn the lag"
+        yield (
+            f"actions show {lag} frames late: shift them if frames were captured late; a game with "
+            "momentum, or one that repeats actions by itself, shows them late, too: leave those"
+        )
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -28,7 +28,8 @@ def planned_takes(
 
     Take i of recording `seed` has the seed `seed * 1,000,000 + i`, so recordings with different
     seeds share no take, and a longer plan begins with the shorter one. Behaviours follow their
-    weights closely in every stretch of takes (a golden-ratio sequence), not just on average.
+    weights closely in every stretch of takes (a golden-ratio sequence), not just on average. Takes
+    of one seed are of one source, whoever plays: what begins alike falls into one split.
 
     Args:
         world: What is played.
@@ -56,6 +57,7 @@ def planned_takes(
             seed=seed * MAX_TAKES + i,
             behaviour=names[who],
             action_names=world.action_names,
+            source=f"{world.name}-{seed * MAX_TAKES + i:012d}",
         )
         for i, who in enumerate(chosen.tolist())
     ]

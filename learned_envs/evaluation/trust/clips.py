@@ -43,6 +43,12 @@ class Clips:
         """The clips that `chosen`, a mask or an index (N,), picks."""
         return Clips(frames=self.frames[chosen], actions=self.actions[chosen], row=self.row[chosen])
 
+    def first(self, count: int) -> Clips:
+        """The first `count` frames of each clip, and the actions between them."""
+        return Clips(
+            frames=self.frames[:, :count], actions=self.actions[:, : count - 1], row=self.row
+        )
+
     def __add__(self, other: Clips) -> Clips:
         return joined([self, other])
 
@@ -139,9 +145,9 @@ def ghost(clips: Clips, random: np.random.Generator) -> Clips:
 
 
 def delay(clips: Clips, random: np.random.Generator) -> Clips:
-    """Actions act three frames late: those shown are three frames early."""
-    actions = np.concatenate([clips.actions[:, 3:], clips.actions[:, -1:].repeat(3, 1)], 1)
-    return Clips(frames=clips.frames, actions=actions, row=clips.row)
+    """Actions act three frames late: those shown are three frames early, without the last three."""
+    early = clips.first(LENGTH - 3)
+    return Clips(frames=early.frames, actions=clips.actions[:, 3:], row=clips.row)
 
 
 FAULTS: dict[str, Callable[[Clips, np.random.Generator], Clips]] = {

@@ -19,8 +19,8 @@ from learned_envs.evaluation.trust.branching import Branching
 from learned_envs.evaluation.trust.clip_net import ClipNet, balanced_accuracy, classify, fit
 from learned_envs.evaluation.trust.clips import FAULTS, LENGTH, Clips
 from learned_envs.evaluation.trust.sources import Env, Source
-from learned_envs.models.dreaming import look_back
-from learned_envs.models.world_model import WorldModel, draw_noise
+from learned_envs.models.dreaming import settled_steps
+from learned_envs.models.world_model import WorldModel
 from learned_envs.worlds import World
 
 IDLE_STEPS = 1000
@@ -114,7 +114,12 @@ class _Judge:
         self._world, self._steps = world, steps
 
     def tell(self, one: Clips, other: Clips) -> float:
-        """Balanced accuracy with which a net tells clips of held-out games apart."""
+        """Balanced accuracy with which a net tells clips of held-out games apart.
+
+        Of the longer clips as many frames are shown as the others have.
+        """
+        length = min(part.frames.shape[1] for part in (one, other))
+        one, other = one.first(length), other.first(length)
         parts = [a + b for a, b in zip(one.halves(), other.halves(), strict=True)]
         labels = [
             np.repeat([0, 1], [len(a), len(b)])
@@ -167,7 +172,7 @@ def _action_figures(
                 actions.append(part.actions[:, t])
         return np.concatenate(frames), kinds(world, np.concatenate(actions))
 
-    frames, labels = moments(real)
+    frames, labels = moments({age: clips.halves()[0] for age, clips in real.items()})
     seen, counts = np.unique(labels, return_counts=True)
     seen = seen[counts >= _SEEN]
     if len(seen) < 2:  # nothing to tell apart
@@ -184,7 +189,8 @@ def _action_figures(
     fit(net, *known(frames, labels), steps=2 * steps, batch=128)
 
     def skill(clips: Mapping[int, Clips]) -> float:
-        frames, nothing, labels = known(*moments(clips))
+        held = {age: part.halves()[1] for age, part in clips.items()}
+        frames, nothing, labels = known(*moments(held))
         return (balanced_accuracy(classify(net, frames, nothing), labels) - chance) / (1 - chance)
 
     return {"actions_real": skill(other), "actions_dream": skill(dreamed)}
@@ -198,17 +204,8 @@ def doubt_auroc(
     generators = [np.random.default_rng(seed + row) for row in range(rows)]
     doubts, errors = [], []
     for window in islice(source.windows(rows, model.span + 31, seed), windows):
-        for t in range(model.span - 1, window.valid.shape[1]):
-            begin = t - model.span + 1
-            kept = window.valid[:, begin : t + 1].all(1)
-            if not kept.any():
-                continue
-            past = window.observation[kept, begin : t + 1], window.action[kept, begin:t]
-            state = look_back(model, *past)
-            draws = draw_noise(model.noise_spec, generators[: int(kept.sum())])
-            noise = {name: torch.from_numpy(value) for name, value in draws.items()}
-            action = torch.from_numpy(window.action[kept, t])
-            following, prediction = model.step(state, action, noise)
+        played = window.observation, window.action, window.valid
+        for t, kept, following, prediction in settled_steps(model, *played, generators, every=4):
             assert prediction.doubt is not None
             doubts.append(prediction.doubt.numpy())
             errors.append(-psnr(model.render(following).numpy(), window.observation[kept, t + 1]))

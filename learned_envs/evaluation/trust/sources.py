@@ -10,7 +10,7 @@ import numpy as np
 
 from learned_envs.data.window import Window
 from learned_envs.data.windows import EpisodeCache
-from learned_envs.evaluation.held_out import held_out_windows
+from learned_envs.evaluation.held_out import held_out_windows, longest_held_out
 from learned_envs.evaluation.rollouts import replay
 from learned_envs.evaluation.trust.branching import Branching, measure_branching
 from learned_envs.evaluation.trust.clips import LENGTH, Clips, clip_ends, collect, joined
@@ -128,22 +128,18 @@ class Recorded:
         self._world, self._weights, self._rows = world, weights, rows
         self._folder, self._before = recordings, model.span - 1
         store = recordings_of(world, recordings)
-        steps = {name: store.headers[name].steps for name in store.names("test")}
-        self.ages = tuple(
-            age
-            for age in self.AGES
-            if sum(count >= self._before + age for count in steps.values()) >= 2
-        )
+        self._store, self._cache = store, EpisodeCache(store)
+        self.ages = tuple(age for age in self.AGES if len(self._by_source(age)) >= 2)
         if not self.ages:
             raise ValueError(
-                f"the test split of {recordings} holds {len(steps)} episodes, expected at least 2 "
-                f"of {self._before + self.AGES[0]} steps or more: record more, or longer ones"
+                f"the test split of {recordings} holds {len(store.names('test'))} episodes, "
+                f"expected at least 2 of {self._before + self.AGES[0]} steps or more: record more, "
+                "or longer ones"
             )
         self.fault_age = self.ages[-1]
         self._length = self._before + self.ages[-1]
-        long = [name for name, count in steps.items() if count >= self._length]
-        self._names = long[0::2], long[1::2]
-        self._steps, self._cache = steps, EpisodeCache(store)
+        long = self._by_source(self.ages[-1])
+        self._names = sum(long[0::2], []), sum(long[1::2], [])
 
     def real(self, seed: int) -> dict[int, Clips]:
         """See `Source.real`."""
@@ -164,27 +160,34 @@ class Recorded:
         return collect(dreams, replay(np.stack(taken, 1)), self.ages, seed, {"rows": begun})
 
     def windows(self, rows: int, steps: int, seed: int) -> Iterator[Window]:
-        """See `Source.windows`."""
+        """See `Source.windows`; no longer than the longest episode."""
+        steps = min(steps, longest_held_out(self._store))
         return held_out_windows(self._world, self._folder, rows=rows, steps=steps, seed=seed)
 
     def branching(self, seed: int) -> None:
         """See `Source.branching`; a recording goes one way."""
         return None
 
-    def idlers(self) -> tuple[Env, Env | None]:
-        """See `Source.idlers`."""
-        world = self._world
-        real = None
-        if world.real_vector is not None:
-            real = world.make_real_vec(_IDLERS, max_episode_steps=world.max_episode_steps)
-        return make_dreams(world, self._weights, _IDLERS), real
+    def idlers(self) -> tuple[Env, None]:
+        """See `Source.idlers`; dreams begin mid-play, where no real env can be put to idle."""
+        return make_dreams(self._world, self._weights, _IDLERS), None
+
+    def _by_source(self, age: int) -> list[list[str]]:
+        """Test episodes that can be dreamed to an age, together with those of the same source."""
+        found: dict[str, list[str]] = {}
+        for name in self._store.names("test"):
+            header = self._store.headers[name]
+            if header.steps >= self._before + age:
+                found.setdefault(header.attributes.source, []).append(name)
+        return list(found.values())
 
     def _places(self, seed: int) -> list[tuple[str, int]]:
         """Episode and first step of every row's stretch."""
         random = np.random.default_rng(seed)
         chosen = [str(random.choice(self._names[row % 2])) for row in range(self._rows)]
         return [
-            (name, int(random.integers(self._steps[name] - self._length + 1))) for name in chosen
+            (name, int(random.integers(self._store.headers[name].steps - self._length + 1)))
+            for name in chosen
         ]
 
     def _row(self, place: tuple[str, int], row: int) -> dict[int, Clips]:
