@@ -82,6 +82,19 @@ def test_the_lag_of_continuous_actions_is_found() -> None:
     assert input_lag([moving_box(action, late.round())]).lag == 2
 
 
+def test_the_lag_of_a_mouse_that_mostly_rests_is_found() -> None:
+    random = np.random.default_rng(0)
+    action = random.uniform(0.5, 3, size=(400, 2)) * (random.random((400, 1)) < 0.2)
+    late = np.concatenate([np.zeros((3, 2)), action[:-3]])
+    assert input_lag([moving_box(action.astype(np.float32), late.round())]).lag == 3
+
+
+def test_many_components_are_looked_at_one_by_one() -> None:
+    action = np.random.default_rng(0).uniform(-3, 3, size=(600, 8)).astype(np.float32)
+    late = np.concatenate([np.zeros((2, 2)), action[:-2, :2]])
+    assert input_lag([moving_box(action, late.round())]).lag == 2
+
+
 def test_actions_without_effect_have_no_lag() -> None:
     random = np.random.default_rng(0)
     action, shift = random.uniform(-3, 3, size=(2, 600, 2))

@@ -11,6 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from learned_envs.dream.weights import packaged, resolve
 from learned_envs.evaluation.card import write_measured
 from learned_envs.evaluation.measures import Subject, measure_of
@@ -23,12 +25,15 @@ from learned_envs.evaluation.results import (
     without_nan,
 )
 from learned_envs.evaluation.tables import policy_table
+from learned_envs.evaluation.trust.clips import LENGTH
 from learned_envs.evaluation.trust.report import measure_trust, trust_standing, trust_table
 from learned_envs.evaluation.trust.sources import Live, Recorded
 from learned_envs.models.checkpoint import Checkpoint, load_checkpoint
 from learned_envs.worlds import World
 
-_CLIP_ROWS = 256  # games in each set of clips of the trust report
+_CLIP_ROWS = 32, 256  # games in each set of clips of the trust report, at least and at most
+_CLIP_BYTES = 2**31  # of a set, as far as that leaves enough games
+_CLIPS = 7  # of a game, 16 frames each
 
 
 def evaluate(
@@ -103,13 +108,14 @@ def evaluate(
             "split: give its folder (--recordings)"
         )
     if trust:
+        games = _clip_games(world)
         source = (
-            Live(world, weights, _CLIP_ROWS)
+            Live(world, weights, games)
             if recordings is None
-            else Recorded(world, weights, loaded.model, recordings, _CLIP_ROWS)
+            else Recorded(world, weights, loaded.model, recordings, games)
         )
         report = measure_trust(
-            world, loaded.model, source, seed=seed + 2000, rows=_CLIP_ROWS, progress=print
+            world, loaded.model, source, seed=seed + 2000, rows=games, progress=print
         )
         figures["trust"] = report.to_json()
         tables.append(trust_table(world, report, command))
@@ -129,6 +135,13 @@ def evaluate(
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(without_nan(figures), indent=1) + "\n")
     return figures
+
+
+def _clip_games(world: World) -> int:
+    """Games in each set of clips of the trust report: fewer of large frames."""
+    bytes_each = _CLIPS * LENGTH * int(np.prod(world.observation_space.shape))
+    least, most = _CLIP_ROWS
+    return max(least, min(most, _CLIP_BYTES // bytes_each))
 
 
 def _training(checkpoint: Checkpoint) -> tuple[str, float]:

@@ -9,7 +9,7 @@ how well those actions explain what moved.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ MAX_LAG = 8
 _WIDTH = 64  # larger pictures are shrunk to about this
 _CELLS = (1, 2, 4)  # a side; pooled at each
 _BINS = 4  # of each component of a continuous action
+_MOST_KINDS = 64  # of actions that are told apart as wholes
 _VISIBLE = 0.02  # actions that explain less are not seen to matter
 _DEVIATIONS = 6.0  # of what chance explains; less is not seen either
 
@@ -51,12 +52,19 @@ def input_lag(episodes: Iterable[Episode], max_steps: int = 20_000) -> LagEstima
         return LagEstimate(lag=None, explained=np.zeros(MAX_LAG + 1))
     motion = np.concatenate(motions)
     ends = np.cumsum([len(action) for action in actions])[:-1]
-    kinds = _classes(np.concatenate(actions))
-    chance = np.sqrt(2 * kinds.max()) / len(kinds)  # deviation of the share, for unrelated classes
-    classes = np.split(kinds, ends)
+    estimates = [
+        _estimate(motion, np.split(kinds, ends)) for kinds in _classes(np.concatenate(actions))
+    ]
+    return max(estimates, key=lambda one: (one.lag is not None, one.explained.max()))
+
+
+def _estimate(motion: np.ndarray, classes: Sequence[np.ndarray]) -> LagEstimate:
+    """The lag at which classes of actions, of some episodes, explain the motion in them best."""
+    steps, count = sum(map(len, classes)), max(kinds.max() for kinds in classes)
+    chance = np.sqrt(2 * count) / steps  # deviation of the share, for unrelated classes
     explained = np.zeros(MAX_LAG + 1)
     for lag in range(MAX_LAG + 1):
-        before = [kind[MAX_LAG - lag : len(kind) - lag] for kind in classes]
+        before = [kinds[MAX_LAG - lag : len(kinds) - lag] for kinds in classes]
         explained[lag] = _explained(motion, np.concatenate(before))
     best = int(explained.argmax())
     visible = explained[best] >= max(_VISIBLE, _DEVIATIONS * chance)
@@ -88,16 +96,23 @@ def _pooled(field: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return np.add.reduceat(np.add.reduceat(field, top, axis=1), left, axis=2)
 
 
-def _classes(actions: np.ndarray) -> np.ndarray:
-    """Numbers the different actions (n, k); continuous components are cut into quantiles first."""
+def _classes(actions: np.ndarray) -> list[np.ndarray]:
+    """Numbers the different actions (n, k); of too many, each component's values for themselves.
+
+    Continuous components are cut into quantiles first, but for a value that they mostly have: that
+    of a mouse at rest, say.
+    """
     columns = []
     for column in actions.T:
-        values, kinds = np.unique(column, return_inverse=True)
+        values, kinds, counts = np.unique(column, return_inverse=True, return_counts=True)
         if len(values) > 2 * _BINS:
-            edges = np.quantile(column, np.arange(1, _BINS) / _BINS)
-            kinds = np.searchsorted(edges, column, side="right")
+            often = counts.max() > len(column) / (2 * _BINS)
+            other = kinds != counts.argmax() if often else np.ones(len(column), bool)
+            edges = np.quantile(column[other], np.arange(1, _BINS) / _BINS)
+            kinds = np.where(other, 1 + np.searchsorted(edges, column, side="right"), 0)
         columns.append(kinds)
-    return np.unique(np.stack(columns, 1), axis=0, return_inverse=True)[1].reshape(-1)
+    joint = np.unique(np.stack(columns, 1), axis=0, return_inverse=True)[1].reshape(-1)
+    return [joint] if joint.max() < _MOST_KINDS else columns
 
 
 def _explained(motion: np.ndarray, kinds: np.ndarray) -> float:

@@ -63,16 +63,20 @@ def measure_branching(
         "actions": played.actions[1 - _HISTORY :].swapaxes(0, 1),
     }
     branches: dict[str, list[np.ndarray]] = {"real": [], "dream": []}
+    ended = np.zeros(rows, bool)
     for action in _actions(world, seed):
         held = np.broadcast_to(action, (rows, *np.shape(action)))
         real.unwrapped.set_state(moment)  # pyright: ignore[reportAttributeAccessIssue]
         dream.reset(seed=seed, options=history)
         for kind, env in (("real", real), ("dream", dream)):
             for _ in range(horizon):
-                frame, *_ = env.step(held)
+                frame, _, terminated, truncated, _ = env.step(held)
+                if kind == "real":
+                    ended |= terminated | truncated
             branches[kind].append(frame[whole].astype(np.float32))
     ours, theirs = np.stack(branches["dream"], 1), np.stack(branches["real"], 1)
-    return _compared(ours, theirs)
+    lasting = ~ended[whole]
+    return _compared(ours[lasting], theirs[lasting])
 
 
 def _compared(dreamed: np.ndarray, real: np.ndarray) -> Branching:
@@ -81,10 +85,11 @@ def _compared(dreamed: np.ndarray, real: np.ndarray) -> Branching:
     apart = ~np.eye(count, dtype=bool)
     between = _distances(real, real)
     distinct = np.where(apart, between, np.inf).min(2) > 0
-    right = _distances(dreamed, real).argmin(2) == np.arange(count)
+    away = np.where(distinct[:, None], _distances(dreamed, real), np.inf)
+    right = away.argmin(2) == np.arange(count)
     return Branching(
         recognised=float(right[distinct].mean()),
-        chance=1 / count,
+        chance=float(distinct.any(1).sum() / max(1, distinct.sum())),
         spread=float(_distances(dreamed, dreamed)[:, apart].mean() / between[:, apart].mean()),
         moments=len(real),
     )
