@@ -88,7 +88,8 @@ def test_a_run_killed_within_a_round_and_resumed_equals_an_unbroken_one(tmp_path
 def test_minutes_bound_a_call_at_the_end_of_a_round_and_calling_again_goes_on(
     tmp_path, monkeypatch
 ):
-    clock = SimpleNamespace(monotonic=count(step=60).__next__)  # a minute passes at every look
+    minutes = count(step=60).__next__  # one passes at every look
+    clock = SimpleNamespace(monotonic=minutes, process_time=float)
     monkeypatch.setattr(rounds, "time", clock)
     ends, results = [], []
     for _ in range(3):

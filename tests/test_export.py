@@ -75,10 +75,11 @@ def test_the_graph_is_valid_plain_and_names_its_tensors(path):
     assert {item.domain for item in graph.opset_import} <= PLAIN_DOMAINS
     assert not graph.functions
     assert [i.name for i in graph.graph.input] == [
-        "state_latents", "state_actions", "action", "noise_choice",
+        "state_latents", "state_actions", "state_recent", "action", "noise_choice",
     ]  # fmt: skip
     assert [o.name for o in graph.graph.output] == [
-        "next_latents", "next_actions", "frame", "reward", "termination", "doubt", "surprise",
+        "next_latents", "next_actions", "next_recent", "frame", "reward", "termination", "doubt",
+        "surprise",
     ]  # fmt: skip
 
 

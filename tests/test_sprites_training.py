@@ -96,7 +96,8 @@ def test_a_run_in_two_parts_comes_to_the_same_parameters(tmp_path, monkeypatch):
     )
     whole = train_sprites(codec(), recipe, windows, tmp_path / "whole", progress=False)
     ticks = count(0.0, 40.0)  # seconds: a minute is over after one round
-    monkeypatch.setattr(rounds, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    clock = SimpleNamespace(monotonic=lambda: next(ticks), process_time=float)
+    monkeypatch.setattr(rounds, "time", clock)
     folder = tmp_path / "parts"
     assert train_sprites(codec(), recipe, windows, folder, minutes=1.0, progress=False) is None
     parts = train_sprites(codec(), recipe, windows, folder, progress=False)

@@ -160,7 +160,7 @@ def error_table(
         rows=rows,
         note=f"{one_step.windows} single steps; {horizons.windows} rollouts of {horizon}. "
         "A frame's PSNR is capped at 60 dB. A rollout may rightly part from its true game: what "
-        "counts at long horizons are the laws below.",
+        "counts at long horizons is in the tables below.",
     )  # fmt: skip
 
 

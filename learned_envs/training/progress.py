@@ -37,11 +37,8 @@ def save_progress(
             f"optimiser/{i}/{key}": torch.as_tensor(value).contiguous()
             for key, value in state.items()
         }
-    metadata = {
-        "step": str(step),
-        "sha256": _checksum(step, tensors),
-        "cpu_seconds": f"{cpu_seconds:.1f}",
-    }
+    metadata = {"step": str(step), "cpu_seconds": f"{cpu_seconds:.1f}"}
+    metadata["sha256"] = _checksum(metadata, tensors)
     replace_file(folder / FILE, save(tensors, metadata))
 
 
@@ -93,7 +90,8 @@ def _read(path: Path) -> tuple[int, float, dict[str, Tensor]]:
     try:
         tensors, metadata = load(content), _metadata(content)
         step = int(metadata["step"])
-        if metadata.get("sha256", "") not in ("", _checksum(step, tensors)):
+        told, plain = metadata.pop("sha256", ""), metadata.keys() == {"step"}
+        if told != _checksum(metadata, tensors) and not (plain and told == ""):
             raise ValueError("it does not add up to its checksum")
     except (SafetensorError, ValueError, KeyError) as error:
         raise ValueError(
@@ -103,8 +101,10 @@ def _read(path: Path) -> tuple[int, float, dict[str, Tensor]]:
     return step, float(metadata.get("cpu_seconds", 0)), tensors
 
 
-def _checksum(step: int, tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256(f"{step}".encode())
+def _checksum(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    plain = metadata.keys() == {"step"}  # as it was written at first
+    head = metadata["step"] if plain else json.dumps(metadata, sort_keys=True)
+    digest = hashlib.sha256(head.encode())
     for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         numbers = value.detach().cpu().contiguous().flatten().view(torch.uint8)

@@ -110,7 +110,8 @@ def ripples_trainer(
         takes = list(islice(_takes(model, recipe.span, windows(number)), recipe.takes))
         while True:
             chosen = [takes[i] for i in random.integers(len(takes), size=recipe.batch)]
-            rippled = Rippled(*(torch.cat(values) for values in zip(*chosen, strict=True)))
+            with torch.autocast(chosen[0].open.device.type, enabled=False):  # it refuses halves
+                rippled = Rippled(*(torch.cat(values) for values in zip(*chosen, strict=True)))
             yield ripples_loss(codec, dynamics, rippled, recipe.span_at(step))
             step += 1
 

@@ -108,7 +108,7 @@ def sparse(world: World, facts: Facts) -> WorldModelConfig:
 
 
 def sparse_recipe() -> Recipe:
-    """Under two hours on one core with AVX2, the last 40% in the model's own footsteps.
+    """Under two hours on one core with AMX, the last 40% in the model's own footsteps.
 
     Small batches: with the same time, four times as many steps of 8 rows get further than of 32.
     """
@@ -144,7 +144,7 @@ def latent(world: World, facts: Facts) -> WorldModelConfig:
 
 
 def latent_recipe(world: World) -> Recipe:
-    """Forty minutes on one core with AVX2: the codec, then dynamics, at last in their footsteps."""
+    """Forty minutes on one core with AMX: the codec, then dynamics, at last in their footsteps."""
     from learned_envs.training.codec import CodecRecipe
     from learned_envs.training.recipe import Recipe
 
