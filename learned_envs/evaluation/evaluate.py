@@ -11,8 +11,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from learned_envs.dream.weights import packaged, resolve
 from learned_envs.evaluation.card import write_measured
 from learned_envs.evaluation.measures import Subject, measure_of
@@ -29,6 +27,7 @@ from learned_envs.evaluation.trust.clips import LENGTH
 from learned_envs.evaluation.trust.report import measure_trust, trust_standing, trust_table
 from learned_envs.evaluation.trust.sources import Live, Recorded
 from learned_envs.models.checkpoint import Checkpoint, load_checkpoint
+from learned_envs.recording.live import affordable_rows
 from learned_envs.worlds import World
 
 _CLIP_ROWS = 32, 256  # games in each set of clips of the trust report, at least and at most
@@ -139,9 +138,8 @@ def evaluate(
 
 def _clip_games(world: World) -> int:
     """Games in each set of clips of the trust report: fewer of large frames."""
-    bytes_each = _CLIPS * LENGTH * int(np.prod(world.observation_space.shape))
     least, most = _CLIP_ROWS
-    return max(least, min(most, _CLIP_BYTES // bytes_each))
+    return max(least, affordable_rows(world, most, _CLIPS * LENGTH - 1, _CLIP_BYTES))
 
 
 def _training(checkpoint: Checkpoint) -> tuple[str, float]:

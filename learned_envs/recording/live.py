@@ -16,10 +16,10 @@ from learned_envs.worlds import World
 _MOST_BYTES = 2**28  # of a window that is measured
 
 
-def affordable_rows(world: World, rows: int, steps: int) -> int:
-    """How many of `rows` a window of so many steps can have within 256 MiB, at least one."""
+def affordable_rows(world: World, rows: int, steps: int, most_bytes: int = _MOST_BYTES) -> int:
+    """How many of `rows` a window of so many steps can have within `most_bytes`, at least one."""
     frame = int(np.prod(world.observation_space.shape))
-    return max(1, min(rows, _MOST_BYTES // (frame * (steps + 1))))
+    return max(1, min(rows, most_bytes // (frame * (steps + 1))))
 
 
 class LiveWindows:
