@@ -8,6 +8,12 @@ nothing of the library. What it leaves is footage like any other (docs/footage.m
 is in the picture. Now and then the walker opens the menu, by a key that is not in the CSV: to
 whoever learns from the footage it opens by chance, and the world stands still behind it.
 
+Footage that nobody learned from comes with the library. It is smaller, and filmed in walks of
+numbers whose only take falls into the test split:
+
+    python docs/film_my_way_home.py --out learned_envs/weights/my_way_home/held_out \
+        --clips 910 917 942 --seconds 59 --small
+
 `walk-000.truth.csv` says of every frame where the walker stood and whether the menu was open: for
 measuring dreams of it, never for training them.
 """
@@ -16,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -117,7 +124,7 @@ def game(seed: int) -> vizdoom.DoomGame:
     return made
 
 
-def film(number: int, out: Path, seconds: float) -> float:
+def film(number: int, out: Path, seconds: float, small: bool) -> float:
     """Films one clip and returns its seconds. Who finds the vest is home, and begins elsewhere."""
     random, played = np.random.default_rng(number), game(number)
     walker, tic, frame = Walker(random), 0, 0
@@ -129,18 +136,20 @@ def film(number: int, out: Path, seconds: float) -> float:
         open(f"{name}.part.truth.csv", "w", newline="") as known,
     ):
         stream = container.add_stream(
-            "libx264", rate=FPS, options={"crf": "20", "preset": "veryfast"}
-        )
-        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+            "libx264", rate=FPS,
+            options={"crf": "24", "preset": "slow"} if small
+            else {"crf": "20", "preset": "veryfast"},
+        )  # fmt: skip
+        by = 2 if small else 1
+        stream.width, stream.height, stream.pix_fmt = 320 // by, 240 // by, "yuv420p"
         rows = csv.writer(sheet)
         rows.writerow(["time", *KEYS])
         truth = csv.writer(known)
         truth.writerow(["frame", "x", "y", "angle", "menu"])
         while frame < seconds * FPS:
             state = played.get_state()
-            picture = av.VideoFrame.from_ndarray(
-                np.ascontiguousarray(state.screen_buffer), format="rgb24"
-            )
+            shrunk = state.screen_buffer.reshape(240 // by, by, 320 // by, by, 3).mean((1, 3))
+            picture = av.VideoFrame.from_ndarray(shrunk.round().astype(np.uint8), format="rgb24")
             picture.pts, picture.time_base = frame, Fraction(1, FPS)
             container.mux(stream.encode(picture))
             where = [f"{value:.1f}" for value in state.game_variables]
@@ -175,17 +184,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the clips")
     parser.add_argument("--hours", type=float, default=2.0)
+    parser.add_argument("--clips", type=int, nargs="+", help="film these numbers instead")
+    parser.add_argument("--seconds", type=float, default=CLIP_SECONDS, help="of a clip")
+    parser.add_argument("--small", action="store_true", help="at half the size")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
-    done, number = 0.0, 0
-    while done < 3600 * asked.hours:
+    whole = 3600 * asked.hours if asked.clips is None else len(asked.clips) * asked.seconds
+    numbers = itertools.count() if asked.clips is None else iter(asked.clips)
+    done = 0.0
+    while done < whole:
+        number = next(numbers)
         path = asked.out / f"walk-{number:03d}.mp4"
         if path.exists():
             with av.open(str(path)) as clip:
                 seconds = clip.streams.video[0].frames / FPS
         else:
-            seconds = film(number, asked.out, min(CLIP_SECONDS, 3600 * asked.hours - done))
-        done, number = done + seconds, number + 1
+            seconds = film(number, asked.out, min(asked.seconds, whole - done), asked.small)
+        done += seconds
         print(f"{path}: {seconds:.1f} s, {done / 60:.1f} minutes in all", flush=True)
 
 

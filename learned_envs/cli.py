@@ -71,7 +71,7 @@ def inspect(folder: Positional[Path], /) -> None:
     report = inspect_folder(folder, progress=True)
     print(report)
     world = worlds.find(str(folder)) if report.events is not None else None
-    if world is not None and world.own is not None:
+    if world is not None and world.known_as is None:
         from learned_envs.pipeline import expected_minutes, suited
 
         world, facts = suited(world, str(folder))
@@ -138,11 +138,11 @@ def train(
             "or give the folder of a recording"
         )
     found = worlds.find(world or recordings)
-    if found.own is not None:
+    if found.known_as is None:
         preset = preset or suited(found, recordings, run=out)[1].preset
     preset = preset or "small"
     folder = out or Path("runs") / f"{found.name}-{preset}"
-    if found.own is not None:
+    if found.known_as is None:
         found, _ = suited(found, recordings, autoencoder or STABLE_DIFFUSION, folder)
     done = train_preset(
         found, preset, folder, recordings=recordings,
@@ -334,7 +334,7 @@ def bench(
     from learned_envs.evaluation.speed.soak import soak_world
 
     (found, weights), command = _subject(world, weights), _command_line()
-    if found.own is not None:
+    if found.known_as is None:
         raise ValueError(
             f"{found.name} is a world of one's own, and `bench` compares the models of the "
             f"library's: {', '.join(worlds.names())}"

@@ -110,13 +110,15 @@ def model_card(world: World, model: WorldModel, origin: Origin) -> str:
     parameters = sum(p.numel() for p in model.parameters())
     behaviours = dict(origin.recipe.behaviours) or world.behaviours
     played = ", ".join(f"{name} {share:g}" for name, share in behaviours.items())
-    command = f"learned-envs train {world.name} --preset {origin.preset}"
+    named = f" {world.name}" if world.known_as else ""
+    recordings = "" if origin.recordings == "sim" else f" --recordings {origin.recordings}"
+    command = f"learned-envs train{named}{recordings} --preset {origin.preset}"
     dreams = f"`Real-{world.id_suffix}-v0`"
-    made = f'gymnasium.make("Dream-{world.id_suffix}-v0")'
     if world.own is not None:
-        command = f"learned-envs train --recordings {origin.recordings} --preset {origin.preset}"
         dreams = f"`{world.own.env}`" if world.own.env else "recorded footage"
-        made = 'gymnasium.make("learned_envs:Dream-v0", weights="<this folder>")'
+    made = 'gymnasium.make("learned_envs:Dream-v0", weights="<this folder>")'
+    if world.known_as:
+        made = f'gymnasium.make("Dream-{world.id_suffix}-v0")'
     data = (
         f"The real world's simulator, played while training by its behaviours ({played}) from "
         f"usual and odd starts. Seeds from {HELD_OUT_SEED:,} on were kept for measuring."
@@ -144,7 +146,7 @@ A `{dynamics}` of {parameters:,} parameters that dreams {dreams}; play it as
 
 ## Licence
 
-{_LICENCE if world.own is None else _OWN_LICENCE}
+{_LICENCE if world.known_as else _OWN_LICENCE}
 """
 
 

@@ -1,13 +1,17 @@
 """What goes wrong in dreams of footage is found where it was made, and nowhere else."""
 
+import cv2
 import numpy as np
 import pytest
-from tiny_walk import AHEAD, FPS, LEFT, REST, RIGHT, TURN, WORLD, walked, wander
+from tiny_walk import AHEAD, FPS, HEIGHT, LEFT, REST, RIGHT, TURN, WIDTH, WORLD, walked, wander
 
-from learned_envs.data import Episode, EpisodeAttributes, EpisodeWriter
-from learned_envs.evaluation.footage import report
+from learned_envs.data import Episode, EpisodeAttributes, EpisodeStore, EpisodeWriter
+from learned_envs.evaluation.footage import report, stretches
 from learned_envs.evaluation.footage.findings import findings, usual
+from learned_envs.evaluation.footage.interface import interface_lag, interface_of
 from learned_envs.evaluation.footage.made_faults import MADE
+from learned_envs.evaluation.footage.memory import measure_memory
+from learned_envs.evaluation.footage.rarity import measure_rarity
 from learned_envs.evaluation.footage.signs import distance, signs_of
 
 STEPS = 150
@@ -96,18 +100,18 @@ def test_a_flash_is_nothing(known):
     assert (found.teleports, found.overlays) == (0, 0)
 
 
-def recording(folder, takes: int = 40) -> str:
+def recording(folder, film=film, takes: int = 40) -> str:
     writer = EpisodeWriter(folder, "walk")
     writer.folder.describe(WORLD.own.to_json())
     for seed in range(takes):
         frames, actions = film(seed)
-        last = np.arange(STEPS) == STEPS - 1
+        last = np.arange(len(actions)) == len(actions) - 1
         attributes = EpisodeAttributes(
             world="walk", fps=FPS, seed=seed, behaviour="footage", action_names=WORLD.action_names
         )
         writer.write(
             Episode(
-                observation=frames, action=actions, reward=np.zeros(STEPS, np.float32),
+                observation=frames, action=actions, reward=np.zeros(len(actions), np.float32),
                 terminated=last & False, truncated=last, attributes=attributes,
             )
         )  # fmt: skip
@@ -126,7 +130,8 @@ def recorded(tmp_path_factory) -> str:
 
 
 def measured(recorded, monkeypatch, dream, steps=120):
-    monkeypatch.setattr(report, "dream_frames", dream)
+    for module in (report, stretches):
+        monkeypatch.setattr(module, "dream_frames", dream)
     return report.measure_footage(WORLD, Dreamer(), recorded, films=4, steps=steps, seed=0)
 
 
@@ -153,8 +158,9 @@ def test_a_dream_of_noise_jumps_at_every_turn(recorded, monkeypatch):
     def noise(model, context, actions, seed):
         steps = actions.shape[1] - context.shape[1] + 1
         random = np.random.default_rng(seed)
-        tints = random.uniform(0.1, 1, (1, steps, 1, 1, 3))
-        whole = random.integers(0, 255, (1, steps, *context.shape[2:4], 1)) * tints
+        rows = len(context)
+        tints = random.uniform(0.1, 1, (rows, steps, 1, 1, 3))
+        whole = random.integers(0, 255, (rows, steps, *context.shape[2:4], 1)) * tints
         return whole.astype(np.uint8)
 
     found = measured(recorded, monkeypatch, noise)
@@ -170,4 +176,92 @@ def test_films_are_no_longer_than_what_was_held_out(recorded, monkeypatch):
         return np.repeat(context[:, -1:], lengths[-1], 1)
 
     measured(recorded, monkeypatch, still, steps=1000)
-    assert set(lengths) == {STEPS - Dreamer.span + 1}
+    assert set(lengths[:4]) == {STEPS - Dreamer.span + 1}
+
+
+def with_interface(seed: int, late: int) -> np.ndarray:
+    """A walk with a bar below, whose light changes by as much as the picture did before."""
+    frames = film(seed)[0].copy()
+    moved = abs(np.diff(frames[:, :40].astype(int), axis=0)).mean((1, 2, 3))
+    change = np.concatenate([np.zeros(1 + late), moved])[: len(frames)]
+    light = 100 + np.cumsum(4 * change * (-1) ** np.arange(len(frames)))
+    frames[:, 40:] = 60
+    frames[:, 42:46, 4:60] = light.clip(0, 255).astype(np.uint8)[:, None, None, None]
+    return frames
+
+
+@pytest.mark.parametrize("late", [0, 3, 9])
+def test_an_interface_is_found_and_how_late_it_is(late):
+    films = [with_interface(seed, late) for seed in range(6)]
+    bar = np.zeros(films[0].shape[1:3], bool)
+    bar[41:] = True
+    found = interface_of(films)
+    assert found is not None
+    assert (found & bar).sum() > 0.3 * bar.sum()
+    assert (found & ~bar).sum() < 0.1 * bar.sum()
+    assert interface_lag(films, bar) == late
+
+
+def test_pictures_that_move_as_a_whole_have_no_interface():
+    assert interface_of([film(seed)[0] for seed in range(6)]) is None
+
+
+def test_an_interface_that_does_not_follow_has_no_lag():
+    films = [with_interface(seed, 0) for seed in range(4)]
+    bar = np.zeros(films[0].shape[1:3], bool)
+    bar[40:] = True
+    for made in films:
+        made[:, 40:] = 60
+    assert interface_lag(films, bar) is None
+
+
+def away_and_back(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A look along a wall whose colours change all along it, and back to where it began."""
+    random = np.random.default_rng(seed)
+    coarse = random.uniform(0, 255, (3, 9, 3)).astype(np.float32)
+    wall = cv2.resize(coarse, (400, HEIGHT), interpolation=cv2.INTER_CUBIC).clip(0, 255)
+    actions = np.concatenate([held(RIGHT, 30), held(LEFT, 30), held(REST, 5)])
+    places = np.cumsum(np.concatenate([[0], 8 * (actions[:, 1] - actions[:, 0])])).astype(int)
+    return np.stack([wall[:, at : at + WIDTH] for at in places]).astype(np.uint8), actions
+
+
+def test_a_place_is_known_again_by_a_dream_that_returns(tmp_path, monkeypatch):
+    store = EpisodeStore(recording(tmp_path, away_and_back, takes=60), "walk")
+
+    def returning(model, context, actions, seed):
+        return np.repeat(context[:, -1:], actions.shape[1] - context.shape[1] + 1, 1)
+
+    def lost(model, context, actions, seed):
+        elsewhere = away_and_back(1000 + seed)[0][None, :1]
+        return np.repeat(elsewhere, actions.shape[1] - context.shape[1] + 1, 1)
+
+    shares = []
+    for dream in (returning, lost):
+        monkeypatch.setattr(stretches, "dream_frames", dream)
+        found = measure_memory(Dreamer(), store, ways=8, seed=0)
+        assert found is not None
+        assert found.real >= 0.8
+        shares.append(found.dream)
+    assert shares[0] == 1
+    assert shares[1] <= 0.4
+
+
+def bright_when_held_out(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    take = EpisodeAttributes(
+        world="walk", fps=FPS, seed=seed, behaviour="footage", action_names=WORLD.action_names
+    )
+    new = take.split == "test" and seed % 2
+    return np.full((41, HEIGHT, WIDTH, 3), 200 if new else 60, np.uint8), held(REST, 40)
+
+
+def test_a_dream_that_fails_where_little_was_filmed_is_found_out(tmp_path, monkeypatch):
+    store = EpisodeStore(recording(tmp_path, bright_when_held_out, takes=60), "walk")
+
+    def dim(model, context, actions, seed):
+        seen = np.minimum(context[:, -1:], 100)
+        return np.repeat(seen, actions.shape[1] - context.shape[1] + 1, 1)
+
+    monkeypatch.setattr(stretches, "dream_frames", dim)
+    found = measure_rarity(Dreamer(), store, dreams=3, seed=0)
+    assert found.common == found.common_unmoved == found.rare_unmoved == 60
+    assert found.rare < 20

@@ -67,6 +67,17 @@ def test_every_kind_of_vector_has_keys_that_move_it():
     assert describe(GAME, env_kwargs={"kind": "multi_discrete"}).keys["right"] == [2, 0]
 
 
+def test_the_name_of_a_world_of_the_library_is_refused_to_others():
+    own = describe(GAME, name="breakout")
+    with pytest.raises(ValueError, match="'breakout'.*choose another than breakout, koi_pond"):
+        own.world()
+    filmed = worlds.get("my_way_home")
+    assert filmed.own.world() is filmed
+    assert replace(filmed.own, keys={}).world() is filmed  # whoever records may edit them
+    with pytest.raises(ValueError, match="is not like this one"):
+        replace(filmed.own, fps=30).world()
+
+
 def test_names_and_sizes_are_short():
     assert world_name("ALE/Pong-v5") == "pong"
     assert world_name("games.arcade:MyEnv") == "my_env"
@@ -79,7 +90,6 @@ def test_names_and_sizes_are_short():
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"name": "breakout"}, "none of breakout"),
         ({"name": "a b"}, r"`name` \(='a b'\)"),
         ({"image_size": (30, 40)}, "multiples of 8"),
         ({"fps": 0}, r"`fps` \(=0\)"),

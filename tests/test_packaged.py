@@ -7,15 +7,17 @@ import pytest
 
 import learned_envs
 from learned_envs import worlds
+from learned_envs.data import EpisodeStore
 from learned_envs.dream.weights import packaged
+from learned_envs.evaluation.held_out import CLIPS, held_out_footage
 
 MIB = 2**20
-CAPS = {"breakout": 3, "koi_pond": 14, "minipaint": 5, "minipaint_soft": 5}
+CAPS = {"breakout": 3, "koi_pond": 14, "minipaint": 5, "minipaint_soft": 5, "my_way_home": 5}
 ROOT = Path(learned_envs.__file__).parents[1]
 
 
 def size_of(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.iterdir())
+    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
 
 
 @pytest.mark.parametrize("world", [name for name in worlds.names() if packaged(name)])
@@ -24,8 +26,21 @@ def test_the_weights_of_a_world_keep_within_their_cap(world):
     assert folder is not None
     assert size_of(folder) <= CAPS[world] * MIB
     assert {"config.json", "model.safetensors", "starts.safetensors", "graph.zip", "README.md"} == {
-        file.name for file in folder.iterdir()
+        file.name for file in folder.iterdir() if file.is_file()
     }
+
+
+def test_the_footage_that_comes_with_a_world_is_small_and_all_held_out():
+    world = worlds.get("my_way_home")
+    folder = held_out_footage(world)
+    assert folder is not None
+    clips = packaged("my_way_home") / CLIPS
+    assert size_of(clips) <= 3 * MIB
+    store = EpisodeStore(folder, world.name)
+    assert store.names() == store.names("test")
+    assert len(store.names()) == 3
+    assert held_out_footage(world) == folder
+    assert held_out_footage(worlds.get("breakout")) is None
 
 
 def test_all_weights_together_keep_within_32_mib():

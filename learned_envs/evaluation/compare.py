@@ -15,6 +15,7 @@ from learned_envs.data.store import EpisodeStore
 from learned_envs.dream.weights import resolve
 from learned_envs.evaluation import find_referee, make_referee
 from learned_envs.evaluation.film import Reel, write_film
+from learned_envs.evaluation.held_out import held_out_footage
 from learned_envs.evaluation.judging import Judged, event_drift, judge
 from learned_envs.evaluation.measures import measure_errors
 from learned_envs.evaluation.metrics import HorizonErrors, psnr
@@ -80,6 +81,7 @@ def compare(
     limit = world.max_episode_steps
     folder = resolve(weights, world.known_as)
     checkpoint = load_checkpoint(folder) if folder.is_dir() else None
+    recordings = recordings or held_out_footage(world)
     if recordings is None and world.own is not None:
         raise ValueError(
             f"{world.name} is a world of one's own, whose dream is compared with a recording: give "

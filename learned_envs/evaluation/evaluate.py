@@ -13,6 +13,7 @@ from typing import Any
 
 from learned_envs.dream.weights import packaged, resolve
 from learned_envs.evaluation.card import write_measured
+from learned_envs.evaluation.held_out import held_out_footage
 from learned_envs.evaluation.measures import Subject, measure_of
 from learned_envs.evaluation.policies import compare_policies
 from learned_envs.evaluation.results import (
@@ -67,7 +68,8 @@ def evaluate(
         policies: Also rank the ladder of policies by so many episodes each in both worlds.
         trust: Also measure the trust report.
         recordings: Folder of a recording whose test split the errors and the trust report are
-            measured on; None to play the real world. A world of one's own needs one.
+            measured on; if None, the real world is played, or the footage taken that comes with the
+            library. A world of one's own needs one.
         out: Write the figures to this JSON file.
         docs: Also write into this docs folder's results: the tables, if the weights are packaged
             ones or of a world of one's own, and for any weights their rows in the standings.
@@ -79,6 +81,7 @@ def evaluate(
     """
     checkpoint = resolve(weights, world.known_as)
     loaded = load_checkpoint(checkpoint)
+    recordings = recordings or held_out_footage(world)
     tables, figures, pictures = [], {}, {}
     measure, usual = measure_of(world)
     rollouts = usual if rollouts is None else rollouts
@@ -123,7 +126,7 @@ def evaluate(
             record_row(docs, trust_standing(world, report, trained, command))
     for table in tables:
         print(as_markdown(table))
-    if docs is not None and (world.own is not None or checkpoint == packaged(world.name)):
+    if docs is not None and (world.known_as is None or checkpoint == packaged(world.name)):
         for file, svg in pictures.items():
             record_picture(docs, file, svg)
         for table in tables:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 from learned_envs.data.store import EpisodeStore
 from learned_envs.data.window import Window
 from learned_envs.data.windows import StoreWindows
+from learned_envs.dream.weights import packaged
+from learned_envs.recording.footage.video import Clip, import_video
 from learned_envs.recording.live import LiveWindows, affordable_rows
 from learned_envs.recording.opened import recordings_of
 from learned_envs.worlds import World
+
+CLIPS = "held_out"
+"""Folder of the footage that comes with a world, beside its packaged weights."""
 
 
 def held_out_windows(
@@ -49,3 +57,25 @@ def held_out_windows(
 def longest_held_out(store: EpisodeStore) -> int:
     """Steps of the longest episode of a recording's test split; 0 if it has none."""
     return max((store.headers[name].steps for name in store.names("test")), default=0)
+
+
+def held_out_footage(world: World) -> str | None:
+    """A recording's folder: of the footage that comes with the library for a world, if any does.
+
+    It is imported once, into a folder that is gone when the process ends. All of it is the test
+    split: no model was trained on it.
+
+    Raises:
+        gymnasium.error.DependencyNotInstalled: If PyAV is missing.
+    """
+    weights = packaged(world.name) if world.known_as else None
+    clips = weights and weights / CLIPS
+    return _imported(world.name, clips).name if clips and clips.is_dir() else None
+
+
+@cache
+def _imported(name: str, clips: Path) -> tempfile.TemporaryDirectory[str]:
+    folder = tempfile.TemporaryDirectory(prefix=f"{name}-")
+    films = [Clip(film, film.with_suffix(".csv")) for film in sorted(clips.glob("*.mp4"))]
+    import_video(films, folder.name, name=name, progress=False)
+    return folder

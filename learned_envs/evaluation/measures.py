@@ -225,19 +225,27 @@ MEASURES: Mapping[str, Callable[[Subject], Measured]] = {
     "koi_pond": _ponds,
     "minipaint": _paint,
     "minipaint_soft": _paint,
+    "my_way_home": _filmed,
 }
 """By the world's name."""
 
-ROLLOUTS = {"breakout": 64, "koi_pond": 64, "minipaint": EPISODES, "minipaint_soft": EPISODES}
 OWN_ROLLOUTS = 32
+ROLLOUTS = {
+    "breakout": 64,
+    "koi_pond": 64,
+    "minipaint": EPISODES,
+    "minipaint_soft": EPISODES,
+    "my_way_home": OWN_ROLLOUTS,
+}
 """How many of them are played if nothing else is said."""
 
 
 def measure_of(world: World) -> tuple[Callable[[Subject], Measured], int]:
     """What a world is measured by, and how many rollouts that takes if nothing else is said."""
-    if world.own is None:
+    if world.known_as:
         return MEASURES.get(world.name, _only_errors), ROLLOUTS.get(world.name, OWN_ROLLOUTS)
-    return (_only_errors if world.own.env else _filmed), OWN_ROLLOUTS
+    filmed = world.own is not None and world.own.env is None
+    return (_filmed if filmed else _only_errors), OWN_ROLLOUTS
 
 
 def measure_errors(

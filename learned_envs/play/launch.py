@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from learned_envs.data.episode import Episode
 from learned_envs.dream.weights import packaged, resolve
+from learned_envs.evaluation.held_out import held_out_footage
 from learned_envs.play.session import Session
 from learned_envs.play.stage import MakeDream, Stage
 from learned_envs.recording.opened import recordings_of
@@ -130,6 +131,7 @@ def quiz(
 
     seed = secrets.randbelow(2**31) if seed is None else seed
     dream, settings = _maker(world, weights, device)(None), {"count": QUIZ_CLIPS, "seed": seed}
+    replay = replay or held_out_footage(world)
     if replay is None:
         source = partial(make_clips, world, world.make_real(), dream, **settings)
     else:

@@ -6,7 +6,6 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import cv2
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
@@ -232,6 +231,8 @@ def rgb(shown: Any, name: str) -> np.ndarray:
 
 def resized(frame: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """A picture (H, W, 3) uint8 in another size (H, W): by area, sharp where it is enlarged."""
+    import cv2
+
     height, width = size
     if frame.shape[:2] == (height, width):
         return np.ascontiguousarray(frame)

@@ -51,7 +51,7 @@ class OwnWorld:
     """What the library has to know of a world that it does not know by name.
 
     Attributes:
-        name: Of the world: letters, digits, `_`, `-` and `.`; none of the library's own.
+        name: Of the world: letters, digits, `_`, `-` and `.`.
         env: Its Gymnasium id or import path, as `make_env` takes it; None for footage.
         env_kwargs: What it is made with.
         picture: Whether its `observation` is seen, or what it `render`s.
@@ -80,12 +80,9 @@ class OwnWorld:
     keys: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        from learned_envs.worlds import names
-
-        if self.name in names() or not re.fullmatch(r"\w[\w.-]*", self.name):
+        if not re.fullmatch(r"\w[\w.-]*", self.name):
             raise ValueError(
-                f"`name` (={self.name!r}) must be of letters, digits, '_', '-' and '.', and none "
-                f"of {', '.join(names())}"
+                f"`name` (={self.name!r}) must be of letters, digits, '_', '-' and '.'"
             )
         if self.picture not in get_args(Picture):
             raise ValueError(f"`picture` (={self.picture!r}) must be one of {get_args(Picture)}")
@@ -110,36 +107,26 @@ class OwnWorld:
         return space_from_json(self.action_space)
 
     def world(self) -> World:
-        """The world, to be recorded, trained, dreamed and played like any other."""
-        real = self.env is not None
-        settings = {
-            "env": self.env, "image_size": self.image_size, "picture": self.picture,
-            "env_kwargs": dict(self.env_kwargs),
-        }  # fmt: skip
-        discrete = isinstance(self.space, spaces.Discrete)
-        idle = int(self.idle_action) if discrete else np.array(self.idle_action, self.space.dtype)
-        return World(
-            name=self.name,
-            id_suffix=self.name,
-            fps=self.fps,
-            max_episode_steps=self.max_episode_steps,
-            observation_space=spaces.Box(0, 255, (*self.image_size, 3), np.uint8),
-            action_space=self.space,
-            action_names=self.action_names,
-            idle_action=idle,
-            real=_FRAME_ENV if real else None,
-            real_vector=_FRAME_VEC if real else None,
-            real_kwargs=settings if real else {},
-            behaviours=BEHAVIOURS,
-            make_behaviour=partial(Chance, self.space),
-            reset_options=_no_options,
-            events=_no_events,
-            keys={
-                key: int(action) if discrete else np.array(action, self.space.dtype)
-                for key, action in self.keys.items()
-            },
-            own=self,
-        )
+        """The world, to be recorded, trained, dreamed and played like any other.
+
+        Raises:
+            ValueError: If the library has another world of that name.
+        """
+        from learned_envs.worlds import get, names
+
+        self.check_name()
+        return get(self.name) if self.name in names() else as_world(self)
+
+    def check_name(self) -> None:
+        """Raises a ValueError if the library has another world of that name."""
+        from learned_envs.worlds import get, names
+
+        known = get(self.name).own if self.name in names() else self
+        if not known or known.to_json() | {"keys": None} != self.to_json() | {"keys": None}:
+            raise ValueError(
+                f"`name` (={self.name!r}) is that of a world of the library, which is not like "
+                f"this one: choose another than {', '.join(names())}"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as `world.json` holds them."""
@@ -161,6 +148,39 @@ class OwnWorld:
             return cls(**{**values, **lists})
         except (TypeError, KeyError, ValueError) as error:
             raise ValueError(f"{place} does not describe a world: {error}") from error
+
+
+def as_world(own: OwnWorld) -> World:
+    """What the library knows of other worlds, of one that is described."""
+    real = own.env is not None
+    settings = {
+        "env": own.env, "image_size": own.image_size, "picture": own.picture,
+        "env_kwargs": dict(own.env_kwargs),
+    }  # fmt: skip
+    discrete = isinstance(own.space, spaces.Discrete)
+    idle = int(own.idle_action) if discrete else np.array(own.idle_action, own.space.dtype)
+    return World(
+        name=own.name,
+        id_suffix=own.name,
+        fps=own.fps,
+        max_episode_steps=own.max_episode_steps,
+        observation_space=spaces.Box(0, 255, (*own.image_size, 3), np.uint8),
+        action_space=own.space,
+        action_names=own.action_names,
+        idle_action=idle,
+        real=_FRAME_ENV if real else None,
+        real_vector=_FRAME_VEC if real else None,
+        real_kwargs=settings if real else {},
+        behaviours=BEHAVIOURS,
+        make_behaviour=partial(Chance, own.space),
+        reset_options=_no_options,
+        events=_no_events,
+        keys={
+            key: int(action) if discrete else np.array(action, own.space.dtype)
+            for key, action in own.keys.items()
+        },
+        own=own,
+    )
 
 
 def in_settings(own: OwnWorld) -> dict[str, Any]:

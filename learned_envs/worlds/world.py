@@ -134,7 +134,8 @@ class World:
         reset_options: Options of `reset` that a behaviour's episodes begin with, or None.
         events: Counts the named events of a recorded episode.
         task: Where the reward is a function of the frames: which one. Else None.
-        own: The description of a world of one's own; None for one that the library knows by name.
+        own: The description of a world of one's own, or of footage; None for one that is simulated
+            by the library.
         presets: Model configurations by name.
         recipes: Training configurations by preset name.
     """
@@ -166,12 +167,14 @@ class World:
     @property
     def known_as(self) -> str | None:
         """Its name among the library's worlds; None for a world of one's own."""
-        return self.name if self.own is None else None
+        from learned_envs.worlds import names
+
+        return self.name if self.name in names() else None
 
     @property
     def dream_id(self) -> str:
         """The id that its dream is made by."""
-        suffix = f"-{self.id_suffix}" if self.own is None else ""
+        suffix = f"-{self.id_suffix}" if self.known_as else ""
         return f"learned_envs:Dream{suffix}-v0"
 
     def make_real(self, **kwargs: Any) -> gym.Env[Any, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from learned_envs.evaluation.footage.signs import Signs, distance
+from learned_envs.evaluation.footage.tracked import FADED_FRAMES
 
 STUCK_SECONDS = 3.0
 BLURRED_SECONDS = 1.0
@@ -33,6 +34,8 @@ class Usual:
             hundredth of real frames.
         jump: `Signs.jump` beyond which a step is one: 2.5 times what one real step in a hundred
             exceeds.
+        fading: `Signs.fading` beyond which a thing was deleted: 1.25 times what one real second in
+            a hundred exceeds.
         unexplained: Share of the change in a second that no motion explains, beyond which pictures
             dissolve into each other: what one real second in a hundred exceeds, of those in which
             something moves.
@@ -42,6 +45,7 @@ class Usual:
     still: float
     blurred: float
     jump: float
+    fading: float
     unexplained: float
 
 
@@ -58,6 +62,8 @@ class Findings:
         teleports: Jumps to where the picture stays.
         overlays: Jumps after which the picture is back within five seconds, by another jump: a menu
             that opens and closes.
+        deletions: Things that faded out: within a second and without a jump a place, followed by
+            the flow, lost its detail while the rest of the picture kept it.
         seconds: Length of the film.
     """
 
@@ -66,6 +72,7 @@ class Findings:
     morphed: bool
     teleports: int
     overlays: int
+    deletions: int
     seconds: float
 
 
@@ -80,12 +87,14 @@ def usual(films: Sequence[Signs], acting: Sequence[np.ndarray], fps: int) -> Usu
     moved = np.concatenate([film.change[acts] for film, acts in zip(films, acting, strict=True)])
     sharpness = np.concatenate([film.sharpness for film in films])
     jumps = np.concatenate([film.jump for film in films])
+    fading = np.concatenate([film.fading for film in films])
     shares = np.concatenate([_unexplained(film, fps)[0] for film in films])
     return Usual(
         fps=fps,
         still=float(np.median(moved)) / 10,
         blurred=float(np.quantile(sharpness, 0.01)) / 2,
         jump=2.5 * float(np.quantile(jumps, 0.99)),
+        fading=1.25 * float(np.quantile(fading, 0.99)) if len(fading) else float("inf"),
         unexplained=float(np.quantile(shares, 0.99)),
     )
 
@@ -113,6 +122,7 @@ def findings(film: Signs, acting: np.ndarray, known: Usual) -> Findings:
         morphed=bool(morphed.any()),
         teleports=teleports,
         overlays=overlays,
+        deletions=_deletions(film, known),
         seconds=len(film.change) / fps,
     )
 
@@ -137,6 +147,13 @@ def _jumps(film: Signs, known: Usual) -> tuple[int, int]:
         else:
             teleports += 1
     return teleports, overlays
+
+
+def _deletions(film: Signs, known: Usual) -> int:
+    """How often a thing fades out; what follows within a second counts as the same."""
+    jumped = _means(film.jump > known.jump, FADED_FRAMES) > 0
+    times = np.flatnonzero((film.fading > known.fading) & ~jumped)
+    return int((np.diff(times, prepend=-known.fps - 1) > known.fps).sum())
 
 
 def _events(film: Signs, known: Usual) -> Iterator[tuple[int, int]]:

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from learned_envs.data.episode import Split
-from learned_envs.data.store import EpisodeStore
 from learned_envs.evaluation.footage.findings import Findings, Usual, findings, usual
+from learned_envs.evaluation.footage.interface import interface_lag, interface_of
 from learned_envs.evaluation.footage.made_faults import MADE
+from learned_envs.evaluation.footage.memory import Memory, measure_memory
+from learned_envs.evaluation.footage.rarity import Rarity, measure_rarity
 from learned_envs.evaluation.footage.signs import Signs, signs_of
+from learned_envs.evaluation.footage.stretches import stretches
 from learned_envs.evaluation.held_out import longest_held_out
 from learned_envs.evaluation.results import Table
 from learned_envs.models.dreaming import dream_frames
@@ -21,6 +23,7 @@ from learned_envs.recording.opened import recordings_of
 from learned_envs.worlds import World
 
 STEPS = 450
+_COUNTED = ("teleports", "deletions")  # of which a film may have some before one is made
 _CALM = 1e-3  # of a component's value: nearer to idle than that, it is
 
 
@@ -34,6 +37,7 @@ class Rates:
         morphed: Share of the films that did.
         teleports: A minute.
         overlays: A minute.
+        deletions: A minute.
         films: How many they were.
     """
 
@@ -42,6 +46,7 @@ class Rates:
     morphed: float
     teleports: float
     overlays: float
+    deletions: float
     films: int
 
 
@@ -67,12 +72,20 @@ class FootageReport:
         real: What was found in the real ones: of faults, false alarms.
         found: Share of made faults that were found, by finding.
         effects: By input, its effect in dreamed and in real films; nan where it is never alone.
+        interface_lag: Frames by which the interface comes later than the world in dreamed and in
+            real films; None where there is none that follows it.
+        rarity: How common and rare places fare; None without a training split.
+        memory: Whether places are known again; None without a training split, or where no way of
+            the test split leads back.
     """
 
     dream: Rates
     real: Rates
     found: Mapping[str, float]
     effects: Mapping[str, tuple[Effect, Effect]]
+    interface_lag: tuple[int | None, int | None]
+    rarity: Rarity | None
+    memory: Memory | None
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON types."""
@@ -84,7 +97,9 @@ def measure_footage(
 ) -> FootageReport:
     """Dreams stretches of the test split under their actions, and judges both.
 
-    What is usual is learned from as many stretches of the training split.
+    What is usual is learned from as many stretches of the training split; from others of the test
+    split where there is no training split, as in the footage that comes with the library. Rare
+    places and memory need one.
 
     Args:
         world: What is dreamed.
@@ -99,8 +114,9 @@ def measure_footage(
     """
     store, before = recordings_of(world, recordings), model.span - 1
     steps = max(1, min(steps, STEPS, longest_held_out(store) - before))
-    known = _stretches(store, "train", films, before + steps, seed)
-    held = _stretches(store, "test", films, before + steps, seed)
+    trained = bool(store.names("train"))
+    known = stretches(store, "train" if trained else "test", films, before + steps, seed + 1)
+    held = stretches(store, "test", films, before + steps, seed)
     real = [(frames[before:], actions[before:]) for frames, actions in held]
     dreamed = [
         (_dreamed(model, frames, actions, before, seed + i), actions[before:])
@@ -117,6 +133,11 @@ def measure_footage(
     }
     acting = [_acting(world, actions) for _, actions in real]
     taken = [actions for _, actions in real]
+    interface = interface_of([frames for frames, _ in known])
+    lags = (
+        interface_lag([frames for frames, _ in pairs], interface) if interface is not None else None
+        for pairs in (dreamed, real)
+    )
     return FootageReport(
         dream=_rates(signs["dream"], acting, standard),
         real=_rates(signs["real"], acting, standard),
@@ -128,6 +149,9 @@ def measure_footage(
             )
             for place, name in enumerate(world.action_names)
         },
+        interface_lag=(next(lags), next(lags)),
+        rarity=measure_rarity(model, store, dreams=films, seed=seed) if trained else None,
+        memory=measure_memory(model, store, ways=films, seed=seed) if trained else None,
     )
 
 
@@ -164,6 +188,7 @@ def footage_table(world: World, report: FootageReport, command: str) -> Table:
     rates = {
         "teleports": "jumps elsewhere, a minute",
         "overlays": "overlays that open and close again, a minute",
+        "deletions": "things that fade out, a minute",
     }
     rows = [
         *(
@@ -194,6 +219,9 @@ def footage_table(world: World, report: FootageReport, command: str) -> Table:
             for name, (ours, theirs) in report.effects.items()
             for kind, told in (("forward", "spread of the flow"), ("turning", "flow to the left"))
         ),
+        ("frames by which the interface lags", *map(_lag, report.interface_lag), "–"),
+        *_rarity_rows(report.rarity),
+        *_memory_rows(report.memory),
     ]
     return Table(
         name=f"{world.name}-3-footage",
@@ -202,32 +230,34 @@ def footage_table(world: World, report: FootageReport, command: str) -> Table:
         rows=rows,
         note=f"{dream.films} stretches of the test split, dreamed under their inputs. Real faults "
         "are false alarms, but for jumps and overlays, which footage has. The words are defined in "
-        "`learned_envs/evaluation/footage/findings.py`.",
+        "`learned_envs/evaluation/footage`.",
         command=command,
     )
 
 
+def _lag(frames: int | None) -> str:
+    return "none that follows" if frames is None else f"{frames}"
+
+
+def _rarity_rows(rarity: Rarity | None) -> list[tuple[str, str, str, str]]:
+    if rarity is None:
+        return []
+    told = "after 16 steps in {} places, dB (if nothing moved)"
+    return [
+        (told.format(kind), f"{getattr(rarity, kind):.1f}", f"({unmoved:.1f})", "–")
+        for kind, unmoved in (("common", rarity.common_unmoved), ("rare", rarity.rare_unmoved))
+    ]
+
+
+def _memory_rows(memory: Memory | None) -> list[tuple[str, str, str, str]]:
+    if memory is None:
+        return []
+    told = f"places known again among 32 after looking away, of {memory.ways}"
+    return [(told, f"{memory.dream:.0%}", f"{memory.real:.0%}", "–")]
+
+
 def _share(report: FootageReport, name: str) -> str:
     return f"{report.found[name]:.0%}" if name in report.found else "–"
-
-
-def _stretches(
-    store: EpisodeStore, split: Split, count: int, length: int, seed: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Frames and actions of `count` stretches of so many steps, from all over a split."""
-    names = [name for name in store.names(split) if store.headers[name].steps >= length]
-    if not names:
-        raise ValueError(
-            f"the {split} split of {store.folder.name} holds no episode of {length} steps: record "
-            "longer ones, or ask for fewer steps"
-        )
-    random, found = np.random.default_rng(seed), []
-    for number in range(count):
-        episode = store.read(names[number % len(names)], lazy=True)
-        begin = int(random.integers(episode.steps - length + 1))
-        frames = episode.observation[begin : begin + length + 1]
-        found.append((frames, episode.action[begin : begin + length]))
-    return found
 
 
 def _dreamed(
@@ -253,7 +283,7 @@ def _rates(films: Sequence[Signs], acting: Sequence[np.ndarray], known: Usual) -
         },
         **{
             name: sum(getattr(one, name) for one in found) / minutes
-            for name in ("teleports", "overlays")
+            for name in ("teleports", "overlays", "deletions")
         },
         films=len(found),
     )
@@ -277,6 +307,6 @@ def _found(
             made = make(film, films[(i + count // 2) % count], random)
             after.append(findings(signs_of(made), acting[i], known))
         worse = [getattr(a, name) > getattr(b, name) for a, b in zip(after, before, strict=True)]
-        clean = [not getattr(b, name) or name == "teleports" for b in before]
+        clean = [not getattr(b, name) or name in _COUNTED for b in before]
         shares[name] = float(np.mean([w for w, ok in zip(worse, clean, strict=True) if ok]))
     return shares

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from learned_envs.evaluation.footage.tracked import lost_detail
+
 _BLOCK = 2  # pixels a side that are averaged before frames are compared: noise of codecs goes
 _LEVELS = 4  # of each colour in histograms
 _FLOW = {
@@ -30,6 +32,7 @@ class Signs:
         forward: (T,), how much the flow spreads from the middle of the picture, in pixels a step:
             the mean of its part along the way from the middle, positive when one walks ahead.
         turning: (T,), mean flow to the left in pixels a step, positive when one turns right.
+        fading: (T + 1 - FADED_FRAMES,), see `lost_detail`.
     """
 
     change: np.ndarray
@@ -38,6 +41,7 @@ class Signs:
     sharpness: np.ndarray
     forward: np.ndarray
     turning: np.ndarray
+    fading: np.ndarray
 
     @property
     def jump(self) -> np.ndarray:
@@ -56,22 +60,30 @@ def signs_of(film: np.ndarray) -> Signs:
     y, x = np.mgrid[:height, :width].astype(np.float32)
     away = np.stack([x - (width - 1) / 2, y - (height - 1) / 2], 2)
     away /= np.maximum(np.linalg.norm(away, axis=2, keepdims=True), 1)
-    steps = np.empty((len(grey) - 1, 4))
+    steps, flows, carried = np.empty((len(grey) - 1, 4)), [], []
     for t, (before, now) in enumerate(zip(grey, grey[1:], strict=False)):
-        flow = cv2.calcOpticalFlowFarneback(now, before, None, **_FLOW)  # pyright: ignore
+        flow = flow_between(now, before)
+        flows.append(flow)
         back = x + flow[..., 0], y + flow[..., 1]
         moved = cv2.remap(before, *back, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        carried.append(moved)
         spread = -(flow * away).sum(2).mean()
         steps[t] = _apart(now, before), _apart(now, moved), spread, flow[..., 0].mean()
     change, unexplained, forward, turning = steps.T
     return Signs(
         change=change,
         unexplained=unexplained,
-        colours=_colours(film),
+        colours=colours_of(film),
         sharpness=np.array([abs(cv2.Laplacian(frame, cv2.CV_32F)).mean() for frame in grey]),
         forward=forward,
         turning=turning,
+        fading=lost_detail(grey, flows, carried),
     )
+
+
+def flow_between(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Where each pixel of a picture (H, W) went in another, (H, W, 2) in pixels, x first."""
+    return cv2.calcOpticalFlowFarneback(one, other, None, **_FLOW)  # pyright: ignore
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -79,7 +91,8 @@ def distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return abs(one - other).sum(-1) / 2
 
 
-def _colours(film: np.ndarray) -> np.ndarray:
+def colours_of(film: np.ndarray) -> np.ndarray:
+    """Shares of the pixels of frames (n, H, W, 3) uint8 by colour, (n, 64); see `Signs`."""
     level = film // (256 // _LEVELS)
     number = (level.astype(np.int32) * [_LEVELS**2, _LEVELS, 1]).sum(-1).reshape(len(film), -1)
     counts = [np.bincount(frame, minlength=_LEVELS**3) for frame in number]

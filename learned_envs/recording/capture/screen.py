@@ -159,7 +159,7 @@ def _capture(
 
 def _described(name: str, fps: int, image_size: tuple[int, int], inputs: Inputs) -> OwnWorld:
     idle = [0.0] * len(inputs.names)
-    return OwnWorld(
+    own = OwnWorld(
         name=name,
         env=None,
         image_size=image_size,
@@ -174,6 +174,8 @@ def _described(name: str, fps: int, image_size: tuple[int, int], inputs: Inputs)
             if key in KEYS
         },
     )
+    own.check_name()
+    return own
 
 
 def _first_take(out: str | os.PathLike[str], own: OwnWorld) -> EpisodeAttributes:

@@ -144,6 +144,7 @@ def import_video(
         take_seconds=take_seconds,
         actions=[each.actions for each in footage],
     )
+    own.check_name()
     takes = _planned(own, clips, [len(each.chosen) for each in footage], take_frames)
     folder = EpisodeFolder(out)
     _check_sources(folder, takes)
