@@ -365,13 +365,13 @@ def test_the_published_denoiser_maps_19_planes_of_64x64_to_3(tmp_path):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("rounding", ["hard", "stochastic"])
-def test_a_unet_over_a_lattice_of_latents_is_exported(tmp_path, rounding):
+@pytest.mark.parametrize(("rounding", "carry"), [("hard", 0), ("stochastic", 0), ("hard", 8)])
+def test_a_unet_over_a_lattice_of_latents_is_exported(tmp_path, rounding, carry):
     codec = AutoencoderConfig(
         channels=4, factor=2, widths=(8, 16), lattice=Lattice(levels=9, rounding=rounding)
     )
     network = EdmUNetConfig(widths=(16, 16), blocks=(1, 1), embedding=32)
-    dynamics = DiffusionDynamicsConfig(denoiser=network)
+    dynamics = DiffusionDynamicsConfig(denoiser=network, carry=carry)
     config = dataclasses.replace(
         tiny_config(dynamics=dynamics), codec=codec, heads=HeadsConfig(patch=2, width=8)
     )

@@ -26,11 +26,13 @@ class Conditioning:
         actions: (B, K, A) encoded; the last takes the newest latent to the next.
         level: (B, 1) or (B, K), standard deviation of the noise that was added to `context`, to all
             latents alike or to each its own.
+        carried: (B, C, h, w), the newest latent carried along by the last action, or None.
     """
 
     context: Tensor
     actions: Tensor
     level: Tensor
+    carried: Tensor | None = None
 
 
 def _check_range(low_name: str, low: float, high_name: str, high: float) -> None:

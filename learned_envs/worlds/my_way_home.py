@@ -57,9 +57,13 @@ def small() -> WorldModelConfig:
                 widths=(64, 88), blocks=(2, 1), attention=True, head_width=44, embedding=128
             ),
             diffusion=DiffusionConfig(
-                training_sigma=LogNormalSigma(mean=-1.2), steps=3, sigma_max=2.0, sigma_min=1e-2
+                training_sigma=LogNormalSigma(mean=-0.2, std=1.4),
+                steps=3,
+                sigma_max=20.0,
+                sigma_min=1e-2,
             ),
             context_noise=0.1,
+            carry=48,
         ),
         heads=HeadsConfig(rewards=(0.0,), patch=2),
     )

@@ -123,7 +123,7 @@ def sparse_recipe() -> Recipe:
 def latent(world: World, facts: Facts) -> WorldModelConfig:
     """Diffusion of an autoencoder's latents in three passes: for views that change as a whole."""
     from learned_envs.models.codecs.autoencoder import AutoencoderConfig
-    from learned_envs.models.diffusion import DiffusionConfig, LogNormalSigma
+    from learned_envs.models.diffusion import DiffusionConfig
     from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
     from learned_envs.models.dynamics.edm_unet import EdmUNetConfig
     from learned_envs.models.world_model import WorldModelConfig
@@ -134,10 +134,9 @@ def latent(world: World, facts: Facts) -> WorldModelConfig:
         codec=AutoencoderConfig(channels=8, factor=4, widths=(48, 96), noise=0.05),
         dynamics=DiffusionDynamicsConfig(
             denoiser=EdmUNetConfig(widths=(64, 96), blocks=(2, 1), attention=False),
-            diffusion=DiffusionConfig(
-                training_sigma=LogNormalSigma(mean=-1.2), steps=3, sigma_max=2.0, sigma_min=1e-2
-            ),
+            diffusion=DiffusionConfig(steps=3, sigma_min=1e-2),
             context_noise=0.1,
+            carry=48,
         ),
         heads=_heads(facts, patch=2),
     )

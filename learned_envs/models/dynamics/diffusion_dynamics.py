@@ -22,6 +22,7 @@ from learned_envs.models.diffusion import (
     sampling_start,
     warm_start,
 )
+from learned_envs.models.dynamics.carry import Carry
 from learned_envs.models.dynamics.cross_attention import CrossAttentionConfig
 from learned_envs.models.dynamics.dilated_cnn import DilatedCnnConfig
 from learned_envs.models.dynamics.dynamics import (
@@ -51,6 +52,9 @@ class DiffusionDynamicsConfig:
             same for all latents or, where the denoiser is told it in planes, drawn for each.
         action_dropout: Share of the rows in training that are told no actions but a learned vector
             in their place, so that the network also learns what it would predict without them.
+        carry: Channels of a network that carries the newest latent along to where the last action
+            takes what it shows (`Carry`), for the denoiser to see; 0 for none. For views that move
+            as a whole.
         guidance: By how much a dream goes on from what would be predicted without actions to what
             is with them (classifier-free guidance, Ho and Salimans 2022, arXiv:2207.12598): 1 for
             just that, more to follow them more closely, at twice the cost.
@@ -62,6 +66,7 @@ class DiffusionDynamicsConfig:
     delta_weight: float = 0.0
     context_noise: float = 0.0
     action_dropout: float = 0.0
+    carry: int = 0
     guidance: float = 1.0
 
     def __post_init__(self):
@@ -73,6 +78,11 @@ class DiffusionDynamicsConfig:
             raise ValueError(
                 f"`guidance` (={self.guidance}) must be 1 without `action_dropout`: the network "
                 "was never trained without actions"
+            )
+        if self.carry and not isinstance(self.denoiser, EdmUNetConfig):
+            raise ValueError(
+                f"`carry` (={self.carry}) must be 0 with {type(self.denoiser).__name__}: only an "
+                "EDM UNet sees what was carried"
             )
         for name in ("delta_weight", "context_noise"):
             if getattr(self, name) < 0:
@@ -131,7 +141,14 @@ class DiffusionDynamics(Dynamics):
         self.context = config.context
         self.state_spec = {}
         self.noise_spec = {"start": NoiseSpec(latent_shape, "normal")}
-        self.network = config.denoiser.build(latent_shape, config.context, actions)
+        if isinstance(config.denoiser, EdmUNetConfig):
+            self.network = config.denoiser.build(
+                latent_shape, config.context, actions, carried=config.carry > 0
+            )
+        else:
+            self.network = config.denoiser.build(latent_shape, config.context, actions)
+        if config.carry:
+            self.carry = Carry(latent_shape, config.context, actions, config.carry)
         if config.action_dropout:  # zeros would say that nothing is done
             self.untold = nn.Parameter(torch.randn(actions.size))
 
@@ -148,6 +165,8 @@ class DiffusionDynamics(Dynamics):
         """
         around = preconditioning(self.config.diffusion, sigma)
         told = dataclasses.replace(conditioning, context=around.context * conditioning.context)
+        if conditioning.carried is not None:
+            told = dataclasses.replace(told, carried=around.context * conditioning.carried)
         output = self.network(around.input * noisy, around.told, told).float()
         return around.skip * noisy + around.output * output
 
@@ -155,7 +174,7 @@ class DiffusionDynamics(Dynamics):
         """See `Dynamics.predict`; `noise["start"]` (B, C, h, w) normal starts the sampler."""
         config, previous = self.config.diffusion, state["latents"][:, -1]
         quiet = action.new_zeros(action.shape[0], 1)
-        conditioning = _conditioning(state, action, quiet)
+        conditioning = self._with_carried(_conditioning(state, action, quiet))
         estimates = sample(
             lambda noisy, sigma: self._guided(noisy, sigma, conditioning),
             sampling_start(config, previous, noise["start"]),
@@ -165,13 +184,20 @@ class DiffusionDynamics(Dynamics):
         change = (estimates[-1] - reference).abs().mean((1, 2, 3))
         return Prediction(latent=estimates[-1], surprise=(change + 1e-6).log())
 
+    def _with_carried(self, conditioning: Conditioning) -> Conditioning:
+        if not self.config.carry:
+            return conditioning
+        carried = self.carry(conditioning.context, conditioning.actions)
+        return dataclasses.replace(conditioning, carried=carried)
+
     def _guided(self, noisy: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
         """As `denoise`, led away from what would be without actions."""
         with_actions = self.denoise(noisy, sigma, conditioning)
         if self.config.guidance == 1:
             return with_actions
         untold = self.untold.expand_as(conditioning.actions)
-        without = self.denoise(noisy, sigma, dataclasses.replace(conditioning, actions=untold))
+        blind = self._with_carried(dataclasses.replace(conditioning, actions=untold))
+        without = self.denoise(noisy, sigma, blind)
         return without + self.config.guidance * (with_actions - without)
 
     def loss(
@@ -188,6 +214,7 @@ class DiffusionDynamics(Dynamics):
             told = torch.rand(rows, 1, 1, device=target.device) >= self.config.action_dropout
             actions = torch.where(told, conditioning.actions, self.untold)
             conditioning = dataclasses.replace(conditioning, actions=actions)
+        conditioning = self._with_carried(conditioning)
         denoised = self.denoise(noisy, sigma, conditioning)
         off = denoised - target
         error = (off**2).mean((1, 2, 3))
@@ -205,6 +232,9 @@ class DiffusionDynamics(Dynamics):
             "squared_error": error.mean().detach(),
             "squared_error_of_change": change_error.mean().detach(),
         }
+        if conditioning.carried is not None:
+            missed = (conditioning.carried - target).abs().mean()
+            total, parts["carry"] = total + missed, missed.detach()
         return StepLoss(total=total, parts=parts, prediction=prediction)
 
 

@@ -51,10 +51,15 @@ class EdmUNetConfig:
             )
 
     def build(
-        self, latent_shape: tuple[int, int, int], context: int, actions: ActionEncoding
+        self,
+        latent_shape: tuple[int, int, int],
+        context: int,
+        actions: ActionEncoding,
+        *,
+        carried: bool = False,
     ) -> "EdmUNet":
-        """Builds the network for latents (C, h, w) and `context` of them."""
-        return EdmUNet(self, latent_shape, context, actions)
+        """Builds the network for latents (C, h, w), `context` of them, and a carried one or not."""
+        return EdmUNet(self, latent_shape, context, actions, carried=carried)
 
 
 class EdmUNet(Ladder):
@@ -66,6 +71,8 @@ class EdmUNet(Ladder):
         latent_shape: tuple[int, int, int],
         context: int,
         actions: ActionEncoding,
+        *,
+        carried: bool = False,
     ):
         super().__init__(config.widths, config.blocks)
         channels, height, width = latent_shape
@@ -89,7 +96,8 @@ class EdmUNet(Ladder):
             nn.SiLU(),
         )
         drawn = self.actions.planes + context if self.actions else 0
-        self.stem = convolution((1 + context) * channels + drawn, config.widths[0])
+        seen = 1 + context + carried
+        self.stem = convolution(seen * channels + drawn, config.widths[0])
         kept = self.add_down(lambda inputs, outputs, level: Block(inputs, outputs, length))
         current = config.widths[-1]
         self.middle = nn.ModuleList(Block(current, current, length) for _ in range(2))
@@ -104,6 +112,8 @@ class EdmUNet(Ladder):
     def forward(self, noisy: Tensor, told: Tensor, conditioning: Conditioning) -> Tensor:
         """Maps noisy latents (B, C, h, w), told levels (B,) and conditioning to (B, C, h, w)."""
         numbers, planes = [fourier_features(told)], [noisy, conditioning.context.flatten(1, 2)]
+        if conditioning.carried is not None:
+            planes.append(conditioning.carried)
         if self.actions is None:
             level, actions = conditioning.level[:, 0], conditioning.actions
             numbers += [fourier_features(level), actions.flatten(1)]
