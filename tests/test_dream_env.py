@@ -334,7 +334,7 @@ def test_a_file_that_is_no_graph_is_refused(weights):
 
 
 def test_a_world_without_packaged_weights_says_how_to_make_them(monkeypatch, tmp_path):
-    monkeypatch.setattr("learned_envs.dream.weights._PACKAGED", tmp_path)
+    monkeypatch.setattr("learned_envs.dream.weights.PACKAGED", tmp_path)
     assert packaged("breakout") is None
     with pytest.raises(ValueError, match="learned-envs train breakout"):
         gym.make("Dream-Breakout-v0")

@@ -8,7 +8,7 @@ import pytest
 import learned_envs
 from learned_envs import worlds
 from learned_envs.data import EpisodeStore
-from learned_envs.dream.weights import packaged
+from learned_envs.dream.weights import PACKAGED, packaged
 from learned_envs.evaluation.held_out import CLIPS, held_out_footage
 
 MIB = 2**20
@@ -34,7 +34,7 @@ def test_the_footage_that_comes_with_a_world_is_small_and_all_held_out():
     world = worlds.get("my_way_home")
     folder = held_out_footage(world)
     assert folder is not None
-    clips = packaged("my_way_home") / CLIPS
+    clips = PACKAGED / "my_way_home" / CLIPS
     assert size_of(clips) <= 3 * MIB
     store = EpisodeStore(folder, world.name)
     assert store.names() == store.names("test")

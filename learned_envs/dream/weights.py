@@ -10,14 +10,16 @@ import gymnasium as gym
 
 from learned_envs import worlds
 
-_PACKAGED = Path(__file__).parents[1] / "weights"
+PACKAGED = Path(__file__).parents[1] / "weights"
+"""Where the weights are that come with the library, a folder for each world."""
+
 _HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _FILES = ["config.json", "*.safetensors", "graph.zip", "README.md", "*.onnx"]
 
 
 def packaged(world: str) -> Path | None:
     """Folder of the weights that come with the library for `world`, or None if there are none."""
-    folder = _PACKAGED / world
+    folder = PACKAGED / world
     return folder if (folder / "config.json").exists() else None
 
 
@@ -70,7 +72,7 @@ def _packaged(world: str) -> Path:
     if folder is None:
         trained = f", or make one with `learned-envs train {world}`" if known.presets else ""
         raise ValueError(
-            f"this installation holds no weights for {world!r} (looked in {_PACKAGED / world}): "
+            f"this installation holds no weights for {world!r} (looked in {PACKAGED / world}): "
             f"pass weights=<folder of a checkpoint>{trained}"
         )
     return folder

@@ -10,14 +10,14 @@ from pathlib import Path
 from learned_envs.data.store import EpisodeStore
 from learned_envs.data.window import Window
 from learned_envs.data.windows import StoreWindows
-from learned_envs.dream.weights import packaged
+from learned_envs.dream.weights import PACKAGED
 from learned_envs.recording.footage.video import Clip, import_video
 from learned_envs.recording.live import LiveWindows, affordable_rows
 from learned_envs.recording.opened import recordings_of
 from learned_envs.worlds import World
 
 CLIPS = "held_out"
-"""Folder of the footage that comes with a world, beside its packaged weights."""
+"""Folder of the footage that comes with a world, where its packaged weights are."""
 
 
 def held_out_windows(
@@ -68,9 +68,8 @@ def held_out_footage(world: World) -> str | None:
     Raises:
         gymnasium.error.DependencyNotInstalled: If PyAV is missing.
     """
-    weights = packaged(world.name) if world.known_as else None
-    clips = weights and weights / CLIPS
-    return _imported(world.name, clips).name if clips and clips.is_dir() else None
+    clips = PACKAGED / world.name / CLIPS
+    return _imported(world.name, clips).name if world.known_as and clips.is_dir() else None
 
 
 @cache
