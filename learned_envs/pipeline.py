@@ -179,12 +179,18 @@ def train_preset(
         init_from: Weights of the same configuration to begin from, instead of random ones.
 
     Raises:
-        ValueError: If there is no such preset, or `folder` holds a run with other settings.
+        ValueError: If there is no such preset, or `folder` holds a run with other settings, or
+            there is neither a recording nor a simulator.
         OSError: If the disk is full; what was reached is kept.
     """
     if preset not in world.presets:
         known = ", ".join(world.presets) or "none yet"
         raise ValueError(f"{world.name} has no preset {preset!r}; it has {known}")
+    if recordings == "sim" and world.real is None:
+        raise ValueError(
+            f"{world.name} has no simulator to play while training: give a recording of it "
+            "(--recordings)"
+        )
     config, recipe = world.presets[preset](), world.recipes[preset]()
     changes = {"steps": steps, "batch": batch}
     recipe = dataclasses.replace(recipe, **{k: v for k, v in changes.items() if v is not None})

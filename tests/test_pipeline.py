@@ -168,3 +168,10 @@ def test_a_preset_out_of_time_is_packed_as_it_is_and_gone_on_with(world, tmp_pat
     assert done.steps == 4
     trained = load_checkpoint(done.checkpoint).settings["trained"]
     assert (trained["rows"], trained["of"]) == (16, 80)
+
+
+def test_a_world_known_from_footage_is_trained_from_a_recording_only(tmp_path):
+    world = worlds.get("my_way_home")
+    with pytest.raises(ValueError, match=r"my_way_home has no simulator .*\(--recordings\)"):
+        pipeline.train_preset(world, "small", tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from tiny_world import BEHAVIOURS, tiny_world
 
+from learned_envs import worlds
 from learned_envs.data import Episode, EpisodeAttributes, EpisodeStore
 from learned_envs.recording import recorder
 from learned_envs.recording.recorder import WorkerError, record
@@ -216,3 +217,9 @@ def test_a_recorder_killed_at_random_moments_leaves_whole_episodes_and_goes_on(
     assert kills >= 15
     assert len(EpisodeStore(folder)) == 40
     assert_whole(folder)
+
+
+def test_a_world_known_from_footage_cannot_be_recorded(tmp_path):
+    with pytest.raises(ValueError, match="my_way_home has no simulator to record"):
+        record(worlds.get("my_way_home"), tmp_path / "out", 1)
+    assert not (tmp_path / "out").exists()

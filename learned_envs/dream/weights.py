@@ -70,7 +70,8 @@ def _packaged(world: str) -> Path:
     known = worlds.get(world)
     folder = packaged(known.name)
     if folder is None:
-        trained = f", or make one with `learned-envs train {world}`" if known.presets else ""
+        played = world if known.real else f"{world} --recordings DIR"
+        trained = f", or make one with `learned-envs train {played}`" if known.presets else ""
         raise ValueError(
             f"this installation holds no weights for {world!r} (looked in {PACKAGED / world}): "
             f"pass weights=<folder of a checkpoint>{trained}"

@@ -66,11 +66,17 @@ def record(
         How many takes this call recorded.
 
     Raises:
-        ValueError: If an argument is out of its range, or `out` holds another world.
+        ValueError: If an argument is out of its range, the world is known from footage only, or
+            `out` holds another world.
         OSError: If the disk is full; all that was recorded before is whole.
         WorkerError: If playing failed, or a worker died or hung. The other workers first finish
             the rest.
     """
+    if world.real is None:
+        raise ValueError(
+            f"{world.name} has no simulator to record: what is known of it is footage "
+            "(`learned-envs record video`)"
+        )
     if workers < 0:
         raise ValueError(f"`workers` (={workers}) must be at least 0")
     max_steps = world.max_episode_steps if max_steps is None else max_steps
