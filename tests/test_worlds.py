@@ -56,7 +56,8 @@ def test_an_unknown_world_is_refused_and_the_nearest_named():
 def test_a_name_like_no_other_is_refused_with_the_worlds_listed():
     with pytest.raises(
         ValueError,
-        match=r"no world 'chess'; worlds: breakout, .*, minipaint_soft, my_way_home\.$",
+        match=r"no world 'chess'; worlds: "
+        r"breakout, koi_pond, minipaint, minipaint_soft, my_way_home\.$",
     ):
         worlds.get("chess")
 

@@ -14,7 +14,7 @@ from learned_envs.evaluation.footage.made_faults import MADE
 from learned_envs.evaluation.footage.memory import Memory, measure_memory
 from learned_envs.evaluation.footage.rarity import Rarity, measure_rarity
 from learned_envs.evaluation.footage.signs import Signs, signs_of
-from learned_envs.evaluation.footage.stretches import stretches
+from learned_envs.evaluation.footage.stretches import Stretch, stretches
 from learned_envs.evaluation.held_out import longest_held_out
 from learned_envs.evaluation.results import Table
 from learned_envs.models.dreaming import dream_frames
@@ -134,10 +134,6 @@ def measure_footage(
     acting = [_acting(world, actions) for _, actions in real]
     taken = [actions for _, actions in real]
     interface = interface_of([frames for frames, _ in known])
-    lags = (
-        interface_lag([frames for frames, _ in pairs], interface) if interface is not None else None
-        for pairs in (dreamed, real)
-    )
     return FootageReport(
         dream=_rates(signs["dream"], acting, standard),
         real=_rates(signs["real"], acting, standard),
@@ -149,7 +145,7 @@ def measure_footage(
             )
             for place, name in enumerate(world.action_names)
         },
-        interface_lag=(next(lags), next(lags)),
+        interface_lag=(_lag_in(dreamed, interface), _lag_in(real, interface)),
         rarity=measure_rarity(model, store, dreams=films, seed=seed) if trained else None,
         memory=measure_memory(model, store, ways=films, seed=seed) if trained else None,
     )
@@ -233,6 +229,11 @@ def footage_table(world: World, report: FootageReport, command: str) -> Table:
         "`learned_envs/evaluation/footage`.",
         command=command,
     )
+
+
+def _lag_in(films: Sequence[Stretch], interface: np.ndarray | None) -> int | None:
+    """Frames by which an interface lags in some films, if there is one."""
+    return None if interface is None else interface_lag([frames for frames, _ in films], interface)
 
 
 def _lag(frames: int | None) -> str:
