@@ -8,7 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from learned_envs.recording.footage.video import Clip
+from learned_envs.data import EpisodeStore
+from learned_envs.recording.footage.video import Clip, Imported, import_video
 
 BITS, BLOCK = 12, 8
 HEIGHT, WIDTH = 64, BITS * BLOCK
@@ -69,3 +70,26 @@ def clip(folder: Path, name: str = "run", frames: int = 60, fps: int = 30) -> Cl
         film(folder / f"{name}.mp4", frames, fps),
         table(folder / f"{name}.csv", ("time", "w", "frame"), rows),
     )
+
+
+def imported(clips: Clip | list[Clip], out: Path, **arguments: object) -> Imported:
+    """Imports clips as the world `run`."""
+    clips = clips if isinstance(clips, list) else [clips]
+    return import_video(clips, out, name="run", progress=False, **arguments)
+
+
+def shown(out: Path) -> list[list[int]]:
+    """The numbers that the frames of each episode show."""
+    return [numbers(episode.observation[:]) for episode in EpisodeStore(out)]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """What every file below a folder holds."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def still(folder: Path, video: Path, begin: float = -1.0, end: float = 100.0) -> Clip:
+    """A clip during which nothing is pressed, with a log from before it until after it."""
+    rows = [(begin, 0, 0), (end, 0, 0)]
+    return Clip(video, table(folder / f"{video.stem}.csv", ("time", "w", "frame"), rows))
