@@ -8,6 +8,7 @@ ENVIRONMENTS = (
     ("Real-Breakout-v0", "sims.breakout:BreakoutEnv"),
     ("Real-KoiPond-v0", "sims.koi_pond:KoiPondEnv"),
     ("Real-Minipaint-v0, Real-MinipaintSoft-v0", "sims.minipaint:MinipaintEnv"),
+    ("Real-Airstriker-v0", "sims.retro:RetroEnv"),
     ("Dream-Breakout-v0, Dream-v0", "learned_envs.dream.dream_env:DreamEnv"),
 )
 

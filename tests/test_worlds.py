@@ -57,7 +57,7 @@ def test_a_name_like_no_other_is_refused_with_the_worlds_listed():
     with pytest.raises(
         ValueError,
         match=r"no world 'chess'; worlds: "
-        r"breakout, koi_pond, minipaint, minipaint_soft, my_way_home\.$",
+        r"airstriker, breakout, koi_pond, minipaint, minipaint_soft, my_way_home\.$",
     ):
         worlds.get("chess")
 

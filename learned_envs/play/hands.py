@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -25,17 +26,25 @@ class Hands:
     def action(self) -> Any:
         """What the keys that are held come to; the idle action without one.
 
-        Of single actions that of the key pressed last. Of vectors what each key moves, and where
-        two move the same, what the one pressed last does.
+        Of single actions that of the key pressed last, or, where the world has an action named
+        after both (`left+fire`), of the last two. Of vectors what each key moves, and where two
+        move the same, what the one pressed last does.
         """
         idle = self._world.idle_action
         held = [self._world.keys[key] for key in self._held]
-        if not held or not np.shape(idle):
-            return held[-1] if held else idle
+        if not held:
+            return idle
+        if not np.shape(idle):
+            return self._together(held[-2:])
         action = np.array(idle)
         for each in held:
             action = np.where(np.asarray(each) != idle, each, action).astype(action.dtype)
         return action
+
+    def _together(self, held: list[int]) -> int:
+        names = self._world.action_names
+        both = ("+".join(names[i] for i in order) for order in permutations(held) if len(held) == 2)
+        return next((names.index(name) for name in both if name in names), held[-1])
 
     def press(self, key: str) -> bool:
         """Holds a key down, by its name in pygame; False if it is none of the world's."""

@@ -9,7 +9,7 @@ from learned_envs.worlds.world import Behaviour, Pointer, Task, World
 
 __all__ = ["Behaviour", "Pointer", "Task", "World", "find", "get", "names"]
 
-_NAMES = ("breakout", "koi_pond", "minipaint", "minipaint_soft", "my_way_home")
+_NAMES = ("airstriker", "breakout", "koi_pond", "minipaint", "minipaint_soft", "my_way_home")
 
 
 def names() -> tuple[str, ...]:
