@@ -48,10 +48,11 @@ class Emulator:
         image_size: tuple[int, int] | None,
     ):
         import stable_retro
+        import stable_retro.data
 
         with tempfile.TemporaryDirectory() as folder:
             info = _own_data(stable_retro, game, variables, Path(folder))
-            self._env = stable_retro.make(game, info=info, render_mode="rgb_array")
+            self._env: Any = stable_retro.make(game, info=info, render_mode="rgb_array")
         self._frame, _ = self._env.reset()
         self.buttons = tuple(self._env.buttons)
         self.size = image_size or self._frame.shape[:2]

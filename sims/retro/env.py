@@ -119,7 +119,7 @@ class _Play:
             )
 
 
-class RetroEnv(gym.Env[np.ndarray, int], EzPickle):
+class RetroEnv(gym.Env[np.ndarray, int | np.integer], EzPickle):
     """A game of stable-retro, in an emulator of its own.
 
     ## Description
@@ -205,7 +205,9 @@ class RetroEnv(gym.Env[np.ndarray, int], EzPickle):
         self._playing = True
         return self._play.frame.copy(), dict(self._play.variables)
 
-    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(
+        self, action: int | np.integer
+    ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Plays `frame_skip` emulated frames.
 
         Raises:
