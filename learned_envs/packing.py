@@ -34,6 +34,8 @@ _OWN_LICENCE = (
     "That of whoever recorded the data: say here what it is before you share the weights."
 )
 
+_FEWEST = 4  # starts that are worth their whole histories
+_BESIDES = 2**16  # bytes of a graph without weights, a card and a configuration
 _HIDDEN = 0.05  # what a start may hide from the codec
 _PATIENCE = 30  # seconds in which one is waited for that hides less
 _LOOK = 5  # steps between looks
@@ -78,7 +80,7 @@ def pack(
     if world.own is None:
         starts = collect_starts(world, model.codec)
     else:
-        starts = recorded_starts(model, held_out)
+        starts = recorded_starts(model, held_out, most_bytes=_room(world, model))
     whole = world.recipes[origin.preset]() if origin.preset else origin.recipe
     trained = {
         "preset": origin.preset,
@@ -189,12 +191,25 @@ def collect_starts(world: World, codec: Codec, count: int = STARTS) -> Starts:
     )
 
 
+def _room(world: World, model: WorldModel) -> int:
+    """Bytes that starts may take besides weights in half precision, a graph and a card."""
+    if world.cap is None:
+        return MOST_BYTES
+    weights = 2 * sum(value.numel() for value in model.state_dict().values())
+    return min(MOST_BYTES, max(0, world.cap - weights - _BESIDES))
+
+
 def recorded_starts(
-    model: WorldModel, held_out: Iterator[Window], count: int = STARTS, tries: int = 16
+    model: WorldModel,
+    held_out: Iterator[Window],
+    count: int = STARTS,
+    tries: int = 16,
+    most_bytes: int = MOST_BYTES,
 ) -> Starts:
     """Histories from held-out play, of frames of a model's ages.
 
-    Over `count` rows, or as many as take no more than 10 MiB.
+    Over `count` rows, or as many as take no more than `most_bytes`, at least one. Where that is
+    less than four, they are of their last frame only: what moved there begins at rest.
 
     Raises:
         ValueError: If in so many windows none is long enough.
@@ -215,7 +230,9 @@ def recorded_starts(
             break
     if not histories:
         raise ValueError("the validation split holds no stretch of play to begin from: record more")
-    count = max(1, min(count, MOST_BYTES // histories[0][0].nbytes, len(histories)))
+    if most_bytes < _FEWEST * histories[0][0].nbytes:
+        histories = [(frames[-1:], actions[:0]) for frames, actions in histories]
+    count = max(1, min(count, most_bytes // histories[0][0].nbytes, len(histories)))
     chosen = np.linspace(0, len(histories) - 1, count).astype(int)
     return Starts(
         frames=torch.from_numpy(np.stack([histories[i][0] for i in chosen])),

@@ -25,7 +25,7 @@ from learned_envs.models.checkpoint import load_checkpoint
 from learned_envs.models.codecs.codec import Codec, TrainableCodec, to_images
 from learned_envs.models.codecs.pretrained import PretrainedAutoencoder
 from learned_envs.models.codecs.sprites import Sprites
-from learned_envs.models.configuration import to_json
+from learned_envs.models.configuration import from_json, to_json
 from learned_envs.models.dynamics.diffusion_dynamics import (
     DiffusionDynamics,
     DiffusionDynamicsConfig,
@@ -41,6 +41,7 @@ from learned_envs.recording.opened import recordings_of
 from learned_envs.training.closed_loop import closed_loop
 from learned_envs.training.codec import codec_loss, latent_spread, train_codec
 from learned_envs.training.journal import Journal
+from learned_envs.training.metadata import metadata_trainer
 from learned_envs.training.motion import MotionRecipe, motion_trainer
 from learned_envs.training.places import places_trainer
 from learned_envs.training.progress import cpu_seconds, has_progress
@@ -238,7 +239,10 @@ def _keep_freed_memory() -> None:
 
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
-    """Writes a run's settings to its folder, or checks them against those it was begun with."""
+    """Writes a run's settings to its folder, or checks them against those it was begun with.
+
+    A setting that was not there yet when it was begun counts as what it is by default.
+    """
     path = folder / "run.json"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -246,11 +250,13 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
         return
     try:
         begun = dict(json.loads(path.read_bytes()))
-    except (ValueError, TypeError) as error:
+        begun |= {name: to_json(from_json(begun[name])) for name in ("model", "recipe")}
+    except (ValueError, TypeError, LookupError) as error:
         raise ValueError(
             f"{path} is damaged ({error}): delete it if the run was begun with these settings, or "
             "give another --out"
         ) from error
+    begun = json.loads(json.dumps(begun))
     differing = [k for k, v in json.loads(json.dumps(settings)).items() if begun.get(k) != v]
     if differing:
         raise ValueError(
@@ -271,6 +277,8 @@ def train(
     device: str = "cpu",
 ) -> Trained:
     """Trains a model's codec, then dynamics and heads, going on from what `folder` holds; packs it.
+
+    What predicts the world's variables, where a model is told any, comes between the two.
 
     Args:
         world: What is dreamed.
@@ -297,6 +305,14 @@ def train(
     fresh = origin.init_from is None and not has_progress(folder)
     if fresh and isinstance(model.dynamics, PointerEditor):
         model.dynamics.begin_with(_changed(model, windows(0)))
+    if model.metadata is not None and isinstance(recipe, Recipe):
+        told = metadata_trainer(
+            model.metadata, model.codec, model.actions, recipe.metadata, windows,
+            folder / "metadata", device=device, log=Journal(folder / "metadata" / "log").log,
+        )  # fmt: skip
+        if not told.run(clock.left()):
+            return stopped
+        model.metadata.load_state_dict(told.average.state_dict())
     if isinstance(recipe, MotionRecipe):
         ripples = ripples_trainer(
             model, recipe.ripples, windows, folder / "ripples", device=device,

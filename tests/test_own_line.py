@@ -91,6 +91,22 @@ def test_starts_are_play_that_was_held_out(folder):
     assert len(seen) > len(held)
 
 
+def test_starts_keep_within_their_room_and_get_short_before_they_get_few(folder, world):
+    model = load_checkpoint(folder / "run" / "checkpoint").model
+    recordings = str(folder / "recordings")
+    held_out = held_out_windows(world, recordings, rows=8, steps=8, seed=0)
+    windows = [next(held_out) for _ in range(4)]
+    frame = FIELD * FIELD * 3
+    for room, shape in (
+        (5 * model.context * frame, (5, model.context)),
+        (3 * frame, (3, 1)),
+        (0, (1, 1)),
+    ):
+        starts = recorded_starts(model, iter(windows), most_bytes=room)
+        assert starts.frames.shape[:2] == shape
+        assert starts.actions.shape[:2] == (shape[0], shape[1] - 1)
+
+
 def test_too_short_a_recording_has_no_starts(folder):
     model = load_checkpoint(folder / "run" / "checkpoint").model
     with pytest.raises(ValueError, match="no stretch of play to begin from"):

@@ -1,6 +1,7 @@
 """The whole line: a preset becomes a checkpoint."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -151,6 +152,14 @@ def test_a_denoiser_is_told_the_spread_of_the_latents_that_its_codec_came_to(wor
 def test_other_settings_in_the_same_folder_are_refused(packed_run, world):
     with pytest.raises(ValueError, match=r"run with another recipe: give another --out"):
         pipeline.train_preset(world, "tiny", packed_run[0], steps=21)
+
+
+def test_a_run_goes_on_that_was_begun_before_there_was_a_setting(packed_run, world):
+    begun = packed_run[0] / "run.json"
+    settings = json.loads(begun.read_text())
+    del settings["recipe"]["metadata"], settings["model"]["metadata"]
+    begun.write_text(json.dumps(settings))
+    assert pipeline.train_preset(world, "tiny", packed_run[0]).checkpoint == packed_run[1]
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones(world, tmp_path):

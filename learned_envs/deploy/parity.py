@@ -103,9 +103,9 @@ def _compared(
     tolerance: float,
 ) -> dict[str, Tensor]:
     """Compares one step with what the model makes of it; returns the model's next state."""
-    code = model.actions.encode(action)
+    code, told = model.tell(state, model.actions.encode(action), noise)
     raw = model.dynamics.predict(state, code, noise)
-    following = model.advance(state, code, raw, noise)
+    following = model.advance(state, code, raw, noise) | told
     previous, latent = state["latents"][:, -1], got["latents"][:, -1]
     sure, settled = _settled(raw, latent, tolerance)
     low, high = (_rounded(model, raw.latent + side, noise) for side in (-tolerance, tolerance))

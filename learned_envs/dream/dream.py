@@ -119,7 +119,8 @@ class Dream:
             self.runtime.put(following, still, self.runtime.rows(self._state, still))
         self._state, self._frames = following, None
         self.age[rows] += 1
-        given = outcome["reward"] if self.spec.reward == "head" else np.zeros(rows.size)
+        by_model = self.spec.reward in ("head", "metadata")
+        given = outcome["reward"] if by_model else np.zeros(rows.size)
         if self._task and before is not None:
             given = self._task.reward(before, self.runtime.to_numpy(self.frames()), self.goals)
         reward = np.where(rows, given, 0).astype(np.float64)
@@ -137,6 +138,14 @@ class Dream:
         """The newest latents (n, C, h, w) float32, of the runtime's kind. Not to be written to."""
         assert self._state is not None
         return self.runtime.latents(self._state)
+
+    def variables(self) -> dict[str, np.ndarray]:
+        """The world's own variables as the model predicts them, by name, (n,) float32 each."""
+        if not self.spec.variables:
+            return {}
+        assert self._state is not None
+        newest = self.runtime.to_numpy(self._state["metadata"])[:, -1]
+        return {name: newest[:, i].copy() for i, name in enumerate(self.spec.variables)}
 
     def get_state(self) -> dict[str, Any]:
         """A copy of everything but the generators, as NumPy arrays with a leading row axis.

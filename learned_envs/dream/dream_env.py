@@ -102,6 +102,9 @@ class DreamEnv(gym.Env[np.ndarray, Any]):
     `info["doubt"]` in [0, 1] says after every step how unsure the model is: the share of real,
     held-out one-step predictions that it was surer of.
 
+    Where the model is told the world's own variables, `info` holds them from reset on, as the
+    model predicts them. At reset they are read from the frames.
+
     ## Arguments
     - `weights`: name of a world with packaged weights, folder of a checkpoint, exported `.onnx`
       file or hub id (`owner/name@revision`); the world's packaged weights if not given.
@@ -160,7 +163,7 @@ class DreamEnv(gym.Env[np.ndarray, Any]):
         runtime = self._dream.runtime
         info = {"runtime": runtime.name, "device": runtime.device}
         goal = {name: value[0].copy() for name, value in self._dream.goals.items()}
-        return self._observe(), info | goal
+        return self._observe(), info | goal | self._variables()
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Dreams one step.
@@ -177,8 +180,11 @@ class DreamEnv(gym.Env[np.ndarray, Any]):
         )
         truncated = self._limit is not None and self._dream.age[0] >= self._limit
         self._playing = not (terminated[0] or truncated)
-        info = {"doubt": float(doubt[0])}
+        info = {"doubt": float(doubt[0])} | self._variables()
         return self._observe(), float(reward[0]), bool(terminated[0]), bool(truncated), info
+
+    def _variables(self) -> dict[str, float]:
+        return {name: float(value[0]) for name, value in self._dream.variables().items()}
 
     def render(self) -> np.ndarray | None:
         """Returns the current frame (H, W, 3) uint8 in `rgb_array` mode, else None."""

@@ -30,8 +30,10 @@ class DreamSpec:
         latent_shape: (C, h, w).
         state: Shapes of the state's tensors, for one row, in the order of the exported graph.
         noise: What one step draws, by name, for one row.
-        reward: Where the reward comes from: the model's `head`, the `frames`, judged by the
-            world's task, or `none`: always 0.
+        variables: Names of the world's own variables that the model predicts, in the order of the
+            state's `metadata`.
+        reward: Where the reward comes from: the model's `head`, its `metadata`, the `frames`,
+            judged by the world's task, or `none`: always 0.
         fps: Steps a second for people.
         max_episode_steps: The world's own limit, or None.
         start_frames: (N, k, H, W, 3) uint8, recorded contexts to begin from.
@@ -47,7 +49,8 @@ class DreamSpec:
     latent_shape: tuple[int, int, int]
     state: Mapping[str, tuple[int, ...]]
     noise: Mapping[str, NoiseSpec]
-    reward: Literal["head", "frames", "none"]
+    variables: tuple[str, ...]
+    reward: Literal["head", "metadata", "frames", "none"]
     fps: int
     max_episode_steps: int | None
     start_frames: np.ndarray

@@ -96,6 +96,7 @@ class DreamVectorEnv(BatchEnv):
         self._dream.start(rows, generators, [{**common[row], **own.get(row, {})} for row in rows])
         begun = np.isin(np.arange(self.num_envs), rows)
         self.reset_info = self._runtime_info() | info_of_begun(self._dream.goals, begun)
+        self.reset_info |= self._variables()
 
     @property
     def runtime(self) -> Runtime:
@@ -112,7 +113,12 @@ class DreamVectorEnv(BatchEnv):
         given = self._dream.runtime.to_numpy(actions)
         reward, terminated, doubt = self._dream.advance(given, rows, self._random)
         info = {"doubt": doubt, "_doubt": rows.copy()}
-        return reward, terminated, info | info_of_begun(self._dream.goals, ~rows)
+        info |= info_of_begun(self._dream.goals, ~rows)
+        return reward, terminated, info | self._variables()
+
+    def _variables(self) -> dict[str, Any]:
+        info: dict[str, Any] = self._dream.variables()
+        return info | {f"_{name}": np.ones(self.num_envs, bool) for name in info}
 
     def _observe(self) -> Any:
         if self._observations == "numpy":

@@ -54,6 +54,7 @@ def pack(spec: DreamSpec, init: bytes, *, dtype: str) -> dict[str, str]:
         "latent_shape": spec.latent_shape,
         "state": dict(spec.state),
         "noise": {n: {"shape": s.shape, "kind": s.kind} for n, s in spec.noise.items()},
+        "variables": spec.variables,
         "reward": spec.reward,
         "fps": spec.fps,
         "max_episode_steps": spec.max_episode_steps,
@@ -99,6 +100,7 @@ def unpack(entries: Mapping[str, str], path: Path) -> tuple[DreamSpec, bytes]:
                 name: NoiseSpec(tuple(item["shape"]), item["kind"])
                 for name, item in described["noise"].items()
             },
+            variables=tuple(described.get("variables", ())),  # files of before had none
             reward=described["reward"],
             fps=described["fps"],
             max_episode_steps=described["max_episode_steps"],

@@ -143,16 +143,21 @@ def spec_of(checkpoint: Checkpoint, folder: Path) -> DreamSpec:
             f"{folder}: world {checkpoint.world!r} has actions {space}, but the model was built "
             f"for {actions}: these weights are of another world, or of another version of it"
         )
-    reward = settings.get("reward", "head" if model.heads is not None else "none")
+    metadata = model.config.metadata
+    said = metadata is not None and metadata.reward is not None
+    own = "metadata" if said else "head" if model.heads is not None else "none"
+    reward = settings.get("reward", own)
     can = {
-        "head": model.heads is not None,
+        "head": model.heads is not None and not said,
+        "metadata": said,
         "frames": checkpoint.world in worlds.names() and bool(worlds.get(checkpoint.world).task),
         "none": True,
     }
     if not can.get(reward):
         raise CheckpointError(
-            f"{folder}: the reward's source is {reward!r}; expected 'head' (of a model that has "
-            "one), 'frames' (of a world with a task that they are judged by) or 'none'"
+            f"{folder}: the reward's source is {reward!r}; expected 'head' or 'metadata' (of a "
+            "model that has one), 'frames' (of a world with a task that they are judged by) or "
+            "'none'"
         )
     height, width = model.config.image_size
     return DreamSpec(
@@ -165,6 +170,7 @@ def spec_of(checkpoint: Checkpoint, folder: Path) -> DreamSpec:
         latent_shape=model.codec.latent_shape,
         state=model.state_spec,
         noise=model.noise_spec,
+        variables=metadata.names if metadata is not None else (),
         reward=reward,
         fps=settings.get("fps", DEFAULT_FPS),
         max_episode_steps=settings.get("max_episode_steps"),

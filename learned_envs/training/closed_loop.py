@@ -95,11 +95,12 @@ def closed_loop(
         used = torch.from_numpy(np.flatnonzero(truth.usable(t))).to(device)
         if not len(used):
             continue
-        code = truth.code(t)
         noise = training_noise(model.noise_spec, len(used), device)
         now = {name: _picked(value, used) for name, value in state.items()}
         previous, target = _picked(previous, used), _picked(target, used)
-        loss = model.dynamics.loss(now, code[used], target, noise, previous)
+        dreamed = None if always_back else torch.from_numpy(~back).to(device)[used]
+        code, told = truth.told(t, used, now, noise, dreamed)
+        loss = model.dynamics.loss(now, code, target, noise, previous)
         yield LoopStep(
             loss=loss,
             previous=previous,
@@ -111,7 +112,7 @@ def closed_loop(
             rows=used.cpu().numpy(),
         )
         if not always_back:
-            following = _advanced(model, now, code[used], loss, noise)
+            following = _advanced(model, now, code, loss, noise) | told
             state = _replace(state, following, used.cpu().numpy())
 
 
@@ -152,6 +153,11 @@ class _Truth:
         self._model, self._device = model, device
         self._frames = torch.from_numpy(window.observation).to(device)
         self._codes = model.actions.encode(torch.from_numpy(window.action).to(device))
+        self._values = self._shown = None
+        if model.config.metadata is not None:
+            named = {name: torch.from_numpy(value) for name, value in window.metadata.items()}
+            self._values = model.config.metadata.collect(named).to(device)
+            self._shown = model.config.metadata.show(self._values)
         self.reward = torch.from_numpy(window.reward).to(device)
         self.terminated = torch.from_numpy(window.terminated).to(device)
         self.rows, self.steps = window.valid.shape
@@ -179,8 +185,32 @@ class _Truth:
         """Rows (B,) whose step t is real and whose context at t is known."""
         return self._usable[:, t] if t >= 0 else np.zeros(self.rows, bool)
 
-    def code(self, t: int) -> Tensor:
-        return self._codes[:, t]
+    @torch.no_grad()
+    def told(
+        self, t: int, rows: Tensor, state: State, noise: Noise, dreamed: Tensor | None
+    ) -> tuple[Tensor, State]:
+        """What the dynamics are told of step t, and the next state's variables.
+
+        Rows that are on the truth are told the true variables, others those that follow in the
+        dream.
+
+        Args:
+            t: The step.
+            rows: (b,), which.
+            state: Of these rows, before the step.
+            noise: Likewise.
+            dreamed: (b,) bool, those off the truth; None where no row will ever leave it.
+        """
+        code = self._codes[rows, t]
+        if self._values is None or self._shown is None:
+            return code, {}
+        true = torch.cat([code, self._shown[rows, t + 1]], 1)
+        if dreamed is None:
+            return true, {}
+        foreseen, told = self._model.tell(state, code, noise)
+        values = torch.where(dreamed[:, None], told["metadata"][:, 1], self._values[rows, t + 1])
+        told["metadata"] = torch.stack([told["metadata"][:, 0], values], 1)
+        return torch.where(dreamed[:, None], foreseen, true), told
 
     def latent(self, t: int) -> Tensor:
         """The true latent (B, C, h, w) of frame t."""
@@ -212,7 +242,10 @@ class _Truth:
         codes = torch.where(padded[..., None], idle, codes)
         kept = self._takes.kept(t, rows) if self._takes is not None else {}
         remembered = {name: _picked(value, row) for name, value in self._remembered(t).items()}
-        return self._model.start_latents(latents, codes, kept) | remembered
+        values = None
+        if self._values is not None:
+            values = self._values[row[:, None], torch.from_numpy(index).to(self._device)]
+        return self._model.start_latents(latents, codes, kept, values) | remembered
 
     @torch.no_grad()
     def _remembered(self, t: int) -> State:

@@ -32,7 +32,8 @@ def dynamics_trainer(
     """Prepares the training of a `WorldModel` by a `Recipe`.
 
     Args:
-        model: What is trained, in place; its codec is left as it is.
+        model: What is trained, in place; its codec and what predicts its variables are left as
+            they are.
         recipe: How.
         windows: Gives the endless windows of round r; called anew for every round.
         folder: Where progress is kept; a run found there is gone on with.
@@ -78,6 +79,8 @@ def dynamics_trainer(
             f"(={model.context}): no step of a shorter one has a known context"
         )
     model.codec.requires_grad_(False)
+    if model.metadata is not None:
+        model.metadata.requires_grad_(False)
     return Rounds(model, recipe, losses, folder, device=device, log=log, round_end=round_end)
 
 

@@ -100,6 +100,7 @@ def seed() -> WorldModelConfig:
 WORLD = replace(
     as_world(FILMED),
     id_suffix="MyWayHome",
+    cap=5 * 2**20,
     presets={"small": small, "seed": seed},
     recipes={"small": small_recipe, "seed": own_presets.seed_recipe},
 )

@@ -1,0 +1,1 @@
+"""A game's own variables: what kinds there are, and networks that predict them."""

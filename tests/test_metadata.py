@@ -1,0 +1,223 @@
+"""A game's own variables: how they are shown, predicted, read, and learned."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_told import FAR, METADATA, VARIABLES, told_model, window, windows
+
+from learned_envs.models.codecs.codec import to_images
+from learned_envs.models.configuration import from_json, to_json
+from learned_envs.models.metadata.memories import FAMILIES, memory_of
+from learned_envs.models.metadata.predictor import MetadataConfig
+from learned_envs.models.metadata.variables import Count, Flag, Position
+from learned_envs.training.metadata import MetadataRecipe, Told, metadata_trainer
+
+COUNT, FLAG, PLACE = VARIABLES
+CPU = torch.device("cpu")
+
+
+def values(*numbers: float) -> torch.Tensor:
+    return torch.tensor(numbers, dtype=torch.float32)
+
+
+def test_values_are_shown_as_different_numbers():
+    for variable, two in ((COUNT, (3, 4)), (FLAG, (0, 1)), (PLACE, (4, 5))):
+        shown = variable.show(values(*two))
+        assert shown.shape == (2, variable.seen)
+        assert (shown[0] - shown[1]).abs().max() > 0.05
+
+
+def test_a_count_is_predicted_by_its_changes():
+    written = values(0, 9)[None]
+    assert COUNT.likeliest(written, values(7)).tolist() == [8]
+    assert COUNT.surprise(written, values(7), values(8)) < 0.01
+    assert COUNT.surprise(written, values(7), values(7)) > 8
+    lives = Count(name="lives", changes=(0.0, -1.0))
+    assert lives.likeliest(values(0, 9)[None], values(3)).tolist() == [2]
+
+
+def test_a_flag_is_predicted_by_its_values():
+    phase = Flag(name="phase", values=(2.0, 9.0))
+    written = values(0, 9)[None]
+    assert phase.likeliest(written, values(2)).tolist() == [9]
+    assert phase.surprise(written, values(2), values(9)) < phase.surprise(written, *[values(2)] * 2)
+
+
+def test_a_position_moves_or_jumps():
+    """Two ways: a tenth of the range to the right, likelier, and six tenths to the left."""
+    place = Position(name="place", low=0.0, high=100.0, ways=2)
+    written = torch.tensor([[1.0, 0.0, 1.0, -6.0, -3.0, -3.0]])
+    assert place.likeliest(written, values(70)).item() == pytest.approx(80)
+    assert place.draw(written, values(70), values(0.99)).item() == pytest.approx(10)
+    near, far, nowhere = (place.surprise(written, values(70), values(x)) for x in (80, 10, 40))
+    assert near < far < nowhere
+    assert place.likeliest(written, values(95)).item() == 100  # and no further
+
+
+def test_what_is_far_less_likely_is_never_drawn():
+    chances = torch.linspace(0, 0.999, 1000)
+    seldom = torch.tensor([[3.0, 0.0]]).expand(1000, -1)
+    assert set(COUNT.draw(seldom, torch.zeros(1000), chances).tolist()) == {0}
+    often = torch.tensor([[1.0, 0.0]]).expand(1000, -1)
+    assert COUNT.draw(often, torch.zeros(1000), chances).mean() == pytest.approx(0.27, abs=0.01)
+
+
+def test_values_are_read_from_pictures_in_their_own_units():
+    score = Count(name="score", changes=(0.0, 20.0), scale=20.0)
+    assert score.value_read(values(2.9)[None]).tolist() == [60]
+    assert (
+        score.misread(values(3)[None], values(60)) == 0 < score.misread(values(2)[None], values(60))
+    )
+    assert FLAG.value_read(values(1, 3)[None]).tolist() == [1]
+    assert PLACE.value_read(values(0.5)[None]).tolist() == [FAR / 2]
+    assert PLACE.value_read(values(7)[None]).tolist() == [FAR]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Count(name="score", changes=(20.0,)), r"`changes` .=.20.0,.. of 'score' must"),
+        (lambda: Count(name="score", changes=(0.0,), scale=0.0), "`scale` .=0.0. be more than 0"),
+        (lambda: Flag(name="on", values=(1.0, 1.0)), "`values` .* of 'on' must be at least two"),
+        (lambda: Position(name="x", low=3.0, high=3.0), "`low` .=3.0. of 'x' must be below"),
+        (lambda: MetadataConfig(variables=()), "must be at least one"),
+        (lambda: MetadataConfig(variables=(FLAG, FLAG)), "each with its own name"),
+        (lambda: replace(METADATA, reward="gold"), r"name \['gold'\], which are none of"),
+        (lambda: replace(METADATA, family="rnn").build((3, 16, 24), 3), "lstm, gru, transformer"),
+    ],
+)
+def test_bad_settings_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_configuration_comes_back_from_json():
+    config = replace(METADATA, reward="bumps", over=(("side", 1.0), ("bumps", 3.0)))
+    assert from_json(to_json(config)) == config
+
+
+def test_reward_and_end_follow_from_the_variables_where_these_say_so():
+    config = replace(METADATA, reward="bumps", over=(("side", 1.0), ("bumps", 3.0)))
+    before, after = values(2, 1, 8), values(3, 1, 12)
+    assert config.rewards(before, after) == 1
+    assert config.ended(after) == 1 and config.ended(before) == 0
+    assert METADATA.rewards(before, after) is None and METADATA.ended(after) is None
+
+
+def test_recordings_without_a_variable_are_refused():
+    with pytest.raises(ValueError, match=r"metadata \['side'\].*\['bumps', 'place'\] are missing"):
+        METADATA.collect({"side": torch.zeros(2)})
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_came_before_counts_and_what_never_was_does_not(family):
+    torch.manual_seed(0)
+    memory = memory_of(family, 8)
+    first, second, now = torch.randn(3, 2, 8)
+    empty = torch.zeros(2, *memory.shape)
+    after_first, after_second = (memory.step(x, empty)[1] for x in (first, second))
+    assert after_first.shape == empty.shape
+    told = memory.step(now, after_first)[0]
+    assert told.shape == (2, 8)
+    assert not torch.allclose(told, memory.step(now, after_second)[0])
+    alone = memory.step(now[:1], after_first[:1])[0]
+    assert torch.allclose(told[:1], alone, atol=1e-6)
+
+
+def test_a_transformer_looks_back_on_so_many_steps_and_no_more():
+    torch.manual_seed(0)
+    memory = memory_of("transformer", 8)
+    span = memory.shape[0]
+    steps = torch.randn(span + 1, 1, 8)
+
+    def outcome(old: torch.Tensor, count: int) -> torch.Tensor:
+        kept, out = torch.zeros(1, *memory.shape), old
+        for features in [old, *steps[:count]]:
+            out, kept = memory.step(features, kept)
+        return out
+
+    one, other = torch.randn(2, 1, 8)
+    assert not torch.allclose(outcome(one, span - 1), outcome(other, span - 1))
+    assert torch.allclose(outcome(one, span), outcome(other, span))
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """A model whose predictor has learned the dot's variables."""
+    torch.manual_seed(0)
+    model = told_model()
+    recipe = MetadataRecipe(steps=250, round_steps=125, learning_rate=4e-3, average=0.98)
+    folder = tmp_path_factory.mktemp("metadata")
+    trainer = metadata_trainer(model.metadata, model.codec, model.actions, recipe, windows, folder)
+    assert trainer.run(progress=False)
+    model.metadata.load_state_dict(trainer.average.state_dict())
+    return model.eval()
+
+
+def heard(model, seed: int) -> Told:
+    return Told.of(window(seed), METADATA, model.codec, model.actions, CPU)
+
+
+def test_variables_are_learned_a_step_ahead(learned):
+    told = heard(learned, 999_001)
+    ahead = learned.metadata.likeliest(
+        told.values, told.latents, told.codes, told.first, fed_on=False
+    )
+    off = (ahead - told.values[:, 1:]).abs()
+    assert (off[..., 0] == 0).float().mean() > 0.97
+    assert (off[..., 1] == 0).float().mean() > 0.97
+    assert off[..., 2].median() < 1
+
+
+def test_variables_fed_on_stay_with_what_is_seen(learned):
+    told = heard(learned, 999_002)
+    fed = learned.metadata.likeliest(told.values, told.latents, told.codes, told.first, fed_on=True)
+    assert (fed[:, -1, 2] - told.values[:, -1, 2]).abs().median() < 2
+    assert torch.equal(fed[:, 0, 1], told.values[:, 1, 1])
+
+
+def test_variables_are_read_from_pictures(learned):
+    seen = window(999_003)
+    latents = to_images(torch.from_numpy(seen.observation[:, 0]))
+    with torch.no_grad():
+        read = learned.metadata.read(latents)
+    assert (read[:, 1].numpy() == seen.metadata["side"][:, 0]).mean() > 0.8
+    assert np.median(abs(read[:, 2].numpy() - seen.metadata["place"][:, 0])) < 3
+
+
+def test_predicting_step_by_step_is_the_walk_through_a_window(learned):
+    """Where nothing is in doubt, what `predict` draws is what `likeliest` says."""
+    told = heard(learned, 999_004)
+    walked = learned.metadata.likeliest(
+        told.values, told.latents, told.codes, told.first, fed_on=True
+    )
+    both = told.values[:, :1].expand(-1, 2, -1)
+    memory = torch.zeros(len(both), *learned.metadata.memory_shape)
+    same = 0
+    for t in range(told.latents.shape[1]):
+        with torch.no_grad():
+            after, memory = learned.metadata.predict(
+                both, memory, told.latents[:, t], told.codes[:, t], torch.zeros(len(both), 3)
+            )
+        both = torch.stack([both[:, 1], after], 1)
+        same += (after[:, 1] == walked[:, t, 1]).float().mean().item()
+    assert same / told.latents.shape[1] > 0.9
+
+
+def test_training_stops_and_goes_on_to_the_same_parameters(tmp_path):
+    recipe = MetadataRecipe(steps=4, round_steps=2)
+
+    def trained(folder, minutes):
+        torch.manual_seed(1)
+        model = told_model()
+        make = (model.metadata, model.codec, model.actions, recipe, windows, folder)
+        whole = metadata_trainer(*make).run(minutes, progress=False)
+        return model.metadata.state_dict(), whole
+
+    through, whole = trained(tmp_path / "through", None)
+    assert whole
+    assert not trained(tmp_path / "parts", 1e-9)[1]
+    again, whole = trained(tmp_path / "parts", None)
+    assert whole and all(torch.equal(through[name], again[name]) for name in through)
