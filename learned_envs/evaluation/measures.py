@@ -38,6 +38,13 @@ from learned_envs.evaluation.tables import (
     law_table,
     standing_table,
 )
+from learned_envs.evaluation.told.feeding import whole_rows
+from learned_envs.evaluation.told.foretold import (
+    foretold_figures,
+    foretold_table,
+    measure_foretold,
+)
+from learned_envs.evaluation.told.worth import measure_worth, worth_figures, worth_table
 from learned_envs.models.dreaming import dream_frames, reconstruction
 from learned_envs.models.world_model import WorldModel
 from learned_envs.recording.opened import recordings_of
@@ -46,6 +53,7 @@ from learned_envs.worlds import World
 Pair = TypeVar("Pair")  # what was measured of a dream, and of the real world
 
 HORIZON = 64
+_TOLD_WINDOWS = 4
 _FRAMES = 1024  # of a game in which single steps are measured
 REAL_PER_DREAM = 4
 """Real games played for each dreamed one, so that what a rate is compared with is well known."""
@@ -137,6 +145,30 @@ def _only_errors(subject: Subject) -> Measured:
     )
 
 
+def _told(subject: Subject) -> Measured:
+    """Errors, and, of a model that is told the game's variables, what that is worth to it."""
+    measured, model = _only_errors(subject), subject.model
+    if model.config.metadata is None:
+        return measured
+    steps = model.context - 1 + HORIZON
+    played = held_out_windows(
+        subject.world, subject.recordings, rows=subject.rows, steps=steps, seed=subject.seed
+    )
+    windows = list(whole_rows(played, _TOLD_WINDOWS, steps))
+    foretold = measure_foretold(model, windows, subject.seed)
+    worth = measure_worth(model, windows, subject.seed)
+    return replace(
+        measured,
+        figures=measured.figures
+        | {"variables": foretold_figures(foretold), "told": worth_figures(worth)},
+        tables=[
+            *measured.tables,
+            foretold_table(subject.world, foretold, windows, subject.command),
+            worth_table(subject.world, worth, windows, subject.command),
+        ],
+    )
+
+
 def _filmed(subject: Subject) -> Measured:
     """Errors against footage, what goes wrong in longer dreams, and what inputs do in them."""
     if subject.recordings is None:
@@ -221,6 +253,7 @@ def _paint(subject: Subject) -> Measured:
 
 
 MEASURES: Mapping[str, Callable[[Subject], Measured]] = {
+    "airstriker": _told,
     "breakout": _laws,
     "koi_pond": _ponds,
     "minipaint": _paint,
@@ -231,6 +264,7 @@ MEASURES: Mapping[str, Callable[[Subject], Measured]] = {
 
 OWN_ROLLOUTS = 32
 ROLLOUTS = {
+    "airstriker": OWN_ROLLOUTS,
     "breakout": 64,
     "koi_pond": 64,
     "minipaint": EPISODES,

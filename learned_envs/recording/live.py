@@ -17,7 +17,11 @@ _MOST_BYTES = 2**28  # of a window that is measured
 
 
 def affordable_rows(world: World, rows: int, steps: int, most_bytes: int = _MOST_BYTES) -> int:
-    """How many of `rows` a window of so many steps can have within `most_bytes`, at least one."""
+    """How many of `rows` a window of so many steps can have, at least one.
+
+    Within `most_bytes`, and of no more games than may be played at once.
+    """
+    rows = min(rows, world.most_real or rows)
     frame = int(np.prod(world.observation_space.shape))
     return max(1, min(rows, most_bytes // (frame * (steps + 1))))
 

@@ -134,6 +134,8 @@ class World:
         reset_options: Options of `reset` that a behaviour's episodes begin with, or None.
         events: Counts the named events of a recorded episode.
         task: Where the reward is a function of the frames: which one. Else None.
+        most_real: How many of its real games a machine bears at once, where each is a process; None
+            for as many as there is memory for.
         cap: Bytes that its packaged weights may take, starts included, or None for no bound. Starts
             are fewer, or shorter, where the weights leave little room for them.
         own: The description of a world of one's own, or of footage; None for one that is simulated
@@ -162,6 +164,7 @@ class World:
     keys: Mapping[str, Any] = field(default_factory=dict)
     pointer: Pointer | None = None
     task: Task | None = None
+    most_real: int | None = None
     cap: int | None = None
     own: OwnWorld | None = None
     presets: Mapping[str, Callable[[], WorldModelConfig]] = field(default_factory=dict)
