@@ -180,7 +180,8 @@ class Rounds(Generic[Trained]):
             self._log(self.step, {k: v.item() for k, v in {**figures, "norm": norm}.items()})
 
     def _check(self, loss: float, norm: float) -> None:
-        self._unusual = self._unusual + 1 if loss > 20 * self._usual_loss + 20 else 0
+        unusual = loss > 20 * abs(self._usual_loss) + 20  # a likelihood's loss may be negative
+        self._unusual = self._unusual + 1 if unusual else 0
         if not math.isfinite(loss + norm) or self._unusual == _UNUSUAL:
             raise DivergedError(
                 f"loss is {loss} (usually {self._usual_loss:.3g}), gradient norm {norm} at step "
