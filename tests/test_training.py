@@ -285,6 +285,11 @@ def test_one_strange_window_is_no_divergence(tmp_path):
     assert dynamics_trainer(model, recipe(), endless, tmp_path).run(progress=False)
 
 
+def test_a_loss_below_zero_is_no_divergence(tmp_path):
+    model = tiny_model(Scripted(lambda weight, step: 0 * weight - (4.0 if step < 3 else 2.0)))
+    assert dynamics_trainer(model, recipe(), endless, tmp_path).run(progress=False)
+
+
 class Mirror(Spy):
     """Notes the weight that a step computes with, and the weight that it has."""
 
