@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import gymnasium as gym
 import tyro
 
 from learned_envs.recording.commands import SOURCES
+from learned_envs.recording.dataset.commands import Command
 
 if TYPE_CHECKING:
     from learned_envs.worlds import World
@@ -93,6 +94,10 @@ def chunks(folder: Positional[Path], /, *, out: Path, seconds: float = 6.0) -> N
 
     written = sum(1 for _ in export_chunks(folder, out, seconds=seconds))
     print(f"{written:,} chunks in {out}")
+
+
+def dataset(*, command: Annotated[Command, tyro.conf.arg(name="")]) -> None:
+    """Describes a recording to others (`card`), and gives it to other libraries (`export`)."""
 
 
 def train(
@@ -377,6 +382,7 @@ COMMANDS = {
     "record": record,
     "inspect": inspect,
     "chunks": chunks,
+    "dataset": dataset,
     "train": train,
     "evaluate": evaluate,
     "compare": compare,

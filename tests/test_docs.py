@@ -29,14 +29,16 @@ def test_links_lead_somewhere(page):
 def test_commands_take_the_options_that_pages_give_them():
     from learned_envs.cli import COMMANDS
     from learned_envs.recording.commands import SOURCES
+    from learned_envs.recording.dataset.commands import DATASET
 
+    groups = {"record": SOURCES, "dataset": DATASET}
     text = "\n".join(page.read_text() for page in PAGES)
-    typed = re.findall(r"learned-envs ((?:record )?[a-z]+)([^`\n#]*)", text)
+    typed = re.findall(r"learned-envs ((?:(?:record|dataset) )?[a-z]+)([^`\n#]*)", text)
     assert len(typed) > 30
     for name, rest in typed:
         words = name.split()
-        source = SOURCES.get(words[-1]) if words[0] == "record" else None
-        takes = inspect.signature(source or COMMANDS[words[0]]).parameters
+        second = groups.get(words[0], {}).get(words[-1])
+        takes = inspect.signature(second or COMMANDS[words[0]]).parameters
         options = re.findall(r"(?<=--)[a-z-]+", rest)
         assert [option for option in options if option.replace("-", "_") not in takes] == []
 

@@ -7,42 +7,20 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 from tqdm import tqdm
 
-from learned_envs import worlds
-from learned_envs.data.episode import Episode
 from learned_envs.data.store import EpisodeStore
 from learned_envs.recording.facts import spread
 from learned_envs.recording.lag import LagEstimate, input_lag
+from learned_envs.recording.opened import world_of
+from learned_envs.recording.tally import ActionCoverage, Tally
+from learned_envs.recording.values import Values
+from learned_envs.recording.variables import Variable
 from learned_envs.worlds import World
 
 FEW_TAKES = 20
 MUCH_FROZEN = 0.2
 _SPLITS = ("train", "validation", "test")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ActionCoverage:
-    """How one discrete action, or one component of a continuous one, was used.
-
-    Attributes:
-        name: As the recording names it.
-        share: Share of the steps with this action; for a component, share of the steps at which it
-            differs from its most common value.
-        low: Least value seen, for a component.
-        high: Greatest value seen, for a component.
-    """
-
-    name: str
-    share: float
-    low: float | None = None
-    high: float | None = None
-
-    def __str__(self) -> str:
-        """One cell of the report."""
-        values = "" if self.low is None else f" in [{self.low:.3g}, {self.high:.3g}]"
-        return f"{self.name} {self.share:.1%}{values}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,14 +34,19 @@ class Report:
         episodes: Stored episodes, every part of a long take counted.
         frames: Recorded frames.
         hours: Playing time at the world's ticks a second.
+        fps: Steps a second, as the first episode has them.
+        sizes: (H, W) of the frames; more than one only where episodes differ.
         megabytes: Size on disk, in MB of 10^6 bytes.
         reward: Sum of all rewards.
+        rewards: Of all steps.
+        returns: Sum of the rewards of each take.
         behaviours: Takes by behaviour.
         splits: Episodes by split.
         events: Counts of the events that the world knows; None for an unknown world.
         actions: Use of each action, or of each component.
-        frozen: Share of steps after which the frame is the same.
-        lag: Frames by which actions show late.
+        variables: What the world says of itself beside its frames.
+        frozen: Share of steps after which the frame is the same; None if frames were left out.
+        lag: Frames by which actions show late; None if frames were left out.
         warnings: What is wrong, in plain words.
     """
 
@@ -73,19 +56,23 @@ class Report:
     episodes: int
     frames: int
     hours: float
+    fps: float
+    sizes: tuple[tuple[int, int], ...]
     megabytes: float
     reward: float
+    rewards: Values
+    returns: tuple[float, ...]
     behaviours: dict[str, int]
     splits: dict[str, int]
     events: dict[str, int] | None
     actions: tuple[ActionCoverage, ...]
-    frozen: float
-    lag: LagEstimate
+    variables: tuple[Variable, ...]
+    frozen: float | None
+    lag: LagEstimate | None
     warnings: tuple[str, ...]
 
     def __str__(self) -> str:
         """The table that `learned-envs inspect` prints."""
-        lag = "none is seen" if self.lag.lag is None else f"{self.lag.lag} frames"
         events = "unknown world" if self.events is None else _counts(self.events)
         rows = [
             ("world", self.world),
@@ -97,39 +84,50 @@ class Report:
             ("events", events),
             ("reward", f"{self.reward:,.6g}"),
             ("actions", ", ".join(map(str, self.actions))),
-            ("frozen frames", f"{self.frozen:.1%}"),
-            ("input lag", lag),
         ]
+        if self.frozen is not None:
+            rows.append(("frozen frames", f"{self.frozen:.1%}"))
+        if self.lag is not None:
+            seen = "none is seen" if self.lag.lag is None else f"{self.lag.lag} frames"
+            rows.append(("input lag", seen))
         lines = [self.folder, *(f"  {name:<14} {value}" for name, value in rows)]
         return "\n".join([*lines, *(f"  warning: {warning}" for warning in self.warnings)])
 
 
 def inspect(
-    folder: str | os.PathLike[str], world: World | None = None, progress: bool = False
+    folder: str | os.PathLike[str],
+    world: World | None = None,
+    progress: bool = False,
+    frames: bool = True,
 ) -> Report:
     """Reads a recordings folder through and reports on it.
 
     Args:
         folder: A path or fsspec URL.
         world: Counts the events; None finds the world that the folder is of.
-        progress: Whether to show a progress bar while all frames are read.
+        progress: Whether to show a progress bar while the episodes are read.
+        frames: Whether to look at all frames, for those that repeat and for late actions. If not,
+            only those are decoded that decide the world's events.
 
     Raises:
         FileNotFoundError: If there is no such folder.
         ValueError: If it is empty, damaged or of another schema or world.
     """
     store = EpisodeStore(folder, None if world is None else world.name)
-    if world is None and (store.folder.description() or store.world in worlds.names()):
-        world = worlds.find(store.folder.name)
     headers = store.headers.values()
-    tally = _Tally(world)
-    for episode in tqdm(store, unit="episode", disable=not progress):
+    tally, repeated = Tally(world or world_of(store)), 0
+    for name in tqdm(store.names(), unit="episode", disable=not progress):
+        episode = store.read(name, lazy=not frames)
         tally.add(episode)
+        if frames:
+            shown = episode.observation[:]
+            repeated += int((shown[1:] == shown[:-1]).all((1, 2, 3)).sum())
     takes = Counter(h.attributes.behaviour for h in headers if h.attributes.last)
     splits = {split: len(store.names(split)) for split in _SPLITS}
-    frozen = tally.frozen / tally.steps
-    actions = tally.coverage(next(iter(headers)).attributes.action_names)
-    lag = input_lag(spread(store))
+    frozen = repeated / tally.steps if frames else None
+    about = next(iter(headers)).attributes
+    actions = tally.coverage(about.action_names)
+    lag = input_lag(spread(store)) if frames else None
     return Report(
         folder=store.folder.name,
         world=store.world,
@@ -137,56 +135,20 @@ def inspect(
         episodes=len(store),
         frames=sum(header.steps + 1 for header in headers),
         hours=sum(header.steps / header.attributes.fps for header in headers) / 3600,
+        fps=about.fps,
+        sizes=tuple(sorted(tally.sizes)),
         megabytes=sum(sum(header.sizes.values()) for header in headers) / 1e6,
-        reward=tally.reward,
+        reward=tally.rewards.total,
+        rewards=tally.rewards,
+        returns=tuple(tally.returns.values()),
         behaviours=dict(sorted(takes.items())),
         splits=splits,
-        events=None if world is None else dict(tally.events),
+        events=None if tally.world is None else dict(tally.events),
         actions=actions,
+        variables=tally.variables.found(),
         frozen=frozen,
         lag=lag,
-        warnings=tuple(_warnings(takes.total(), splits, actions, frozen, lag.lag)),
-    )
-
-
-class _Tally:
-    """Sums over episodes, so that one at a time is in memory."""
-
-    def __init__(self, world: World | None):
-        self._world = world
-        self.events: Counter[str] = Counter()
-        self.steps = self.frozen = 0
-        self.reward = 0.0
-        self._actions: list[np.ndarray] = []
-
-    def add(self, episode: Episode) -> None:
-        if self._world is not None:
-            self.events.update(self._world.events(episode))
-        frames = episode.observation[:]
-        self.steps += episode.steps
-        self.frozen += int((frames[1:] == frames[:-1]).all((1, 2, 3)).sum())
-        self.reward += float(episode.reward.sum())
-        self._actions.append(episode.action)
-
-    def coverage(self, names: tuple[str, ...]) -> tuple[ActionCoverage, ...]:
-        actions = np.concatenate(self._actions)
-        if actions.ndim == 1:
-            counts = np.bincount(actions, minlength=len(names))
-            return tuple(
-                ActionCoverage(name=name, share=count / len(actions))
-                for name, count in zip(names, counts.tolist(), strict=True)
-            )
-        components = actions.reshape(len(actions), -1).astype(float).T
-        return tuple(_component(name, v) for name, v in zip(names, components, strict=True))
-
-
-def _component(name: str, values: np.ndarray) -> ActionCoverage:
-    usual = np.unique(values, return_counts=True)[1].max()
-    return ActionCoverage(
-        name=name,
-        share=1 - usual / len(values),
-        low=float(values.min()),
-        high=float(values.max()),
+        warnings=tuple(_warnings(takes.total(), splits, actions, frozen, lag)),
     )
 
 
@@ -194,8 +156,8 @@ def _warnings(
     takes: int,
     splits: dict[str, int],
     actions: tuple[ActionCoverage, ...],
-    frozen: float,
-    lag: int | None,
+    frozen: float | None,
+    lag: LagEstimate | None,
 ) -> Iterator[str]:
     if takes < FEW_TAKES:
         yield f"only {takes} takes: record at least {FEW_TAKES}, better some hundreds"
@@ -207,17 +169,20 @@ def _warnings(
             f"the action {action.name!r} is {unused}: a model would learn to ignore it; record a "
             "behaviour that uses it"
         )
-    if frozen > MUCH_FROZEN:
+    if frozen is not None and frozen > MUCH_FROZEN:
         yield (
             f"{frozen:.0%} of the frames repeat the one before: record livelier behaviours, or "
             "check the rate at which frames were captured"
         )
     if lag is None:
+        return
+    if lag.lag is None:
         yield "no effect of the actions on the frames is seen: check that they belong together"
-    elif lag:
+    elif lag.lag:
         yield (
-            f"actions show {lag} frames late: shift them if frames were captured late; a game with "
-            "momentum, or one that repeats actions by itself, shows them late, too: leave those"
+            f"actions show {lag.lag} frames late: shift them if frames were captured late; a game "
+            "with momentum, or one that repeats actions by itself, shows them late, too: leave "
+            "those"
         )
 
 

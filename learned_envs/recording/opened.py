@@ -1,9 +1,10 @@
-"""Opens the recordings of a world, and makes sure that they are of that world."""
+"""Which world recordings are of: opening those of a world, finding the world of those opened."""
 
 from __future__ import annotations
 
 import os
 
+from learned_envs import worlds
 from learned_envs.data.store import EpisodeStore
 from learned_envs.worlds import World
 
@@ -24,3 +25,14 @@ def recordings_of(world: World, folder: str | os.PathLike[str]) -> EpisodeStore:
     if world.own is not None:
         store.folder.check_description(world.own.to_json())
     return store
+
+
+def world_of(store: EpisodeStore) -> World | None:
+    """The world that recordings are of; None if they are of one that nothing describes.
+
+    Raises:
+        ValueError: If what describes it is damaged.
+    """
+    if store.folder.description() or store.world in worlds.names():
+        return worlds.find(store.folder.name)
+    return None

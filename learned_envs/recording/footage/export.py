@@ -5,16 +5,13 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from learned_envs.data.episode import Episode
-from learned_envs.recording.footage.film import import_av
+from learned_envs.recording.footage.encoder import encoder
 from learned_envs.recording.footage.input_log import TIME
 
 
@@ -53,7 +50,7 @@ def export_clip(
     about, (_, height, width, _) = first.attributes, first.observation.shape
     frames = 0
     with (
-        _encoder(Path(video), about.fps, (scale * height, scale * width)) as encode,
+        encoder(Path(video), about.fps, (scale * height, scale * width)) as encode,
         Path(inputs).open("w", newline="", encoding="utf-8") as file,
     ):
         table = csv.writer(file)
@@ -103,25 +100,3 @@ def _vectors(episode: Episode) -> np.ndarray:
             f"its action names {about.action_names}"
         )
     return hot.astype(np.uint8)
-
-
-@contextmanager
-def _encoder(path: Path, fps: float, size: tuple[int, int]) -> Iterator[Any]:
-    """Opens a video to write; gives a function that adds a picture (H, W, 3) uint8."""
-    av = import_av()
-    height, width = size
-    rate = Fraction(fps).limit_denominator(1001)
-    with av.open(str(path), "w") as container:
-        if "libx264" in av.codecs_available:
-            stream = container.add_stream("libx264", rate=rate, options={"crf": "14"})
-        else:
-            stream = container.add_stream("mpeg4", rate=rate)
-            stream.bit_rate = round(fps * height * width)  # a bit a pixel, which is plenty
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-
-        def encode(picture: np.ndarray) -> None:
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            container.mux(stream.encode(frame))
-
-        yield encode
-        container.mux(stream.encode(None))

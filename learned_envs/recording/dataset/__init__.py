@@ -1,0 +1,1 @@
+"""Recordings for others: a page that describes them, and formats that other libraries read."""
