@@ -39,8 +39,10 @@ def record(
     episodes: int = 100,
     workers: int = 1,
     seed: int = 0,
+    policy: str | None = None,
+    chance: float = 0.1,
 ) -> None:
-    """Records episodes of a real world, played by its scripted behaviours.
+    """Records episodes of a real world, played by its scripted behaviours or an agent.
 
     Of other worlds, `learned-envs record gym` plays any environment, `record screen` watches a
     person, `record video` takes films and logs of inputs: their `--help` says how.
@@ -51,11 +53,19 @@ def record(
         episodes: How many episodes the folder shall hold.
         workers: Processes.
         seed: Of the recording; different seeds share no episode.
+        policy: Who plays instead of the behaviours: a Stable-Baselines3 `.zip`, or the import path
+            of a function that maps a frame to an action.
+        chance: Share of the steps at which a player acts by chance in place of the policy.
     """
     from learned_envs import worlds
+    from learned_envs.recording.policies import MakeAgent
     from learned_envs.recording.recorder import record as record_world
 
-    record_world(worlds.get(world), out, episodes=episodes, workers=workers, seed=seed)
+    agent = MakeAgent(policy, chance) if policy else None
+    record_world(
+        worlds.get(world), out, episodes=episodes, workers=workers, seed=seed,
+        agent=agent and (agent.name, agent),
+    )  # fmt: skip
 
 
 def inspect(folder: Positional[Path], /) -> None:

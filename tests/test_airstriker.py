@@ -3,10 +3,11 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-from tiny_airstriker import WORLD, game
+from tiny_airstriker import FIRE, WORLD, game
 
 from learned_envs.data.store import EpisodeStore
 from learned_envs.play.hands import Hands
+from learned_envs.recording.policies import MakeAgent
 from learned_envs.recording.recorder import record
 from learned_envs.recording.takes import planned_takes, record_take
 from learned_envs.worlds.airstriker import STYLES, find_ship, make_behaviour
@@ -72,6 +73,17 @@ def test_variables_are_recorded_beside_the_frames(tmp_path):
     for episode in EpisodeStore(tmp_path):
         assert episode.metadata.keys() == {"gameover", "lives", "score", "x"}
         assert episode.metadata["x"].shape == (21,)
+
+
+def test_an_agent_sees_frames_and_names_its_takes(tmp_path):
+    agent = MakeAgent("tiny_airstriker:fire", chance=0.0)
+    record(
+        WORLD, tmp_path, episodes=1, workers=0, max_steps=12, progress=False,
+        agent=(agent.name, agent),
+    )  # fmt: skip
+    (episode,) = EpisodeStore(tmp_path)
+    assert episode.attributes.behaviour == "fire"
+    assert set(episode.action) == {FIRE}
 
 
 def test_its_ids_have_equal_spaces_and_a_limit():

@@ -33,3 +33,9 @@ def played(env: RetroEnv, actions: list[int]) -> list[tuple[Any, ...]]:
 def some_actions(count: int, seed: int = 0) -> list[int]:
     """Actions at random."""
     return np.random.default_rng(seed).integers(6, size=count).tolist()
+
+
+def fire(frame: np.ndarray) -> int:
+    """A policy that fires at whatever frames (112, 160, 3) it is shown."""
+    assert frame.shape == (112, 160, 3)
+    return FIRE

@@ -1,4 +1,4 @@
-"""Agents that act while a world of one's own is recorded.
+"""Agents that act while a world is recorded.
 
 A policy is code of whoever gives it: an import path runs a module, and the `.zip` files of
 Stable-Baselines3 hold pickles. Give only what you would run.
@@ -85,13 +85,14 @@ class Agent:
 
     Args:
         policy: The policy.
-        env: The `FrameEnv` that is recorded.
+        env: What is recorded. Of a `FrameEnv` the policy sees the environment's own observation,
+            and numbers actions as that does.
         chance: Share of the steps at which the `held` player of `Chance` acts instead, so that a
             recording holds more than what an agent does in its habits.
         seed: Of that player.
     """
 
-    def __init__(self, policy: Policy, env: FrameEnv, chance: float, seed: int):
+    def __init__(self, policy: Policy, env: gym.Env[Any, Any], chance: float, seed: int):
         self._policy, self._env, self._chance = policy, env, chance
         self._random = np.random.default_rng(seed)
         self._other = Chance(env.action_space, ["held"], [seed])
@@ -99,13 +100,15 @@ class Agent:
 
     def __call__(self, observation: np.ndarray, first: np.ndarray) -> np.ndarray:
         """Actions (1, ...); see `Behaviour`."""
-        space = self._env.action_space
+        env, space = self._env, self._env.action_space
         by_chance = self._other(observation, first)
         if self._random.random() < 1 / _STRAY:
             self._straying = bool(self._random.random() < self._chance)
         if self._straying:
             return by_chance
-        chosen = np.asarray(self._policy(self._env.native)) - self._env.first_action
+        own = isinstance(env, FrameEnv)
+        chosen = np.asarray(self._policy(env.native if own else observation[0]))
+        chosen = chosen - (env.first_action if own else 0)
         action = chosen.astype(space.dtype)
         if not space.contains(action if space.shape else action[()]):
             raise ValueError(f"the policy chose {action!r}, which is not in {space}")
@@ -138,10 +141,9 @@ class MakeAgent:
         return re.sub(r"[^\w-]+", "_", last).strip("_") or "policy"
 
     def __call__(self, env: gym.Env[Any, Any], seed: int) -> Agent:
-        """Makes an agent for an env, which must be a `FrameEnv`."""
-        assert isinstance(env, FrameEnv)
+        """Makes an agent for an env."""
         if self._loaded is None or self._loaded[0] is not env:
             self._loaded = env, load_policy(self.policy, env)
         return Agent(self._loaded[1], env, self.chance, seed)
 
-    _loaded: tuple[FrameEnv, Policy] | None = field(default=None, init=False, repr=False)
+    _loaded: tuple[gym.Env[Any, Any], Policy] | None = field(default=None, init=False, repr=False)
