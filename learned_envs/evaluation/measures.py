@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 
 from learned_envs.evaluation import make_referee
+from learned_envs.evaluation.airstriker.report import flight_table, measure_flights
 from learned_envs.evaluation.footage.report import footage_table, measure_footage
 from learned_envs.evaluation.held_out import held_out_windows, longest_held_out
 from learned_envs.evaluation.judging import LawPair, judge
@@ -145,6 +146,23 @@ def _only_errors(subject: Subject) -> Measured:
     )
 
 
+def _flown(subject: Subject) -> Measured:
+    """Errors, how free games go, and, of a model that is told variables, what that is worth."""
+    measured = _told(subject)
+    pairs = {
+        who: measure_flights(subject.world, subject.weights, names, subject.steps, first)
+        for who, (names, first) in subject.players.items()
+    }
+    return replace(
+        measured,
+        figures=measured.figures | {f"flights_{who}": p.to_json() for who, p in pairs.items()},
+        tables=[
+            *measured.tables,
+            *(flight_table(subject.world, who, p, subject.command) for who, p in pairs.items()),
+        ],
+    )
+
+
 def _told(subject: Subject) -> Measured:
     """Errors, and, of a model that is told the game's variables, what that is worth to it."""
     measured, model = _only_errors(subject), subject.model
@@ -253,7 +271,7 @@ def _paint(subject: Subject) -> Measured:
 
 
 MEASURES: Mapping[str, Callable[[Subject], Measured]] = {
-    "airstriker": _told,
+    "airstriker": _flown,
     "breakout": _laws,
     "koi_pond": _ponds,
     "minipaint": _paint,
@@ -264,7 +282,7 @@ MEASURES: Mapping[str, Callable[[Subject], Measured]] = {
 
 OWN_ROLLOUTS = 32
 ROLLOUTS = {
-    "airstriker": OWN_ROLLOUTS,
+    "airstriker": 16,
     "breakout": 64,
     "koi_pond": 64,
     "minipaint": EPISODES,
