@@ -79,7 +79,7 @@ def measure_worth(
 
 def worth_table(
     world: World,
-    found: Mapping[str, Mapping[int, Likeness]],
+    found: Mapping[Feed, Mapping[int, Likeness]],
     windows: Sequence[Window],
     command: str,
 ) -> Table:
@@ -108,7 +108,7 @@ def worth_table(
     )
 
 
-def worth_figures(found: Mapping[str, Mapping[int, Likeness]]) -> dict[str, Any]:
+def worth_figures(found: Mapping[Feed, Mapping[int, Likeness]]) -> dict[str, Any]:
     """The same as JSON types."""
     return {feed: {str(h): asdict(one) for h, one in by.items()} for feed, by in found.items()}
 
