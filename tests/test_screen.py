@@ -1,61 +1,38 @@
 """Recording a person at a screen: on the beat, with what was done, whole however it is stopped."""
 
-import contextlib
 import errno
 import multiprocessing
 import os
-import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
-import gymnasium as gym
 import numpy as np
 import pytest
 from tiny_capture import (
     FPS,
     IMAGE_SIZE,
     Sitting,
+    column,
     move,
+    numbers,
+    only,
     press,
     record,
     record_for_ever,
+    recorded,
     release,
 )
-from tiny_hands import PATIENCE, Injector, Watched
 
 from learned_envs import worlds
-from learned_envs.data import Episode, EpisodeStore
+from learned_envs.data import Episode
 from learned_envs.data.episode import MAX_FRAMES
-from learned_envs.recording.capture import listening, screen
-from learned_envs.recording.capture.grabbing import Region, check_picture, check_session, checked
-from learned_envs.recording.capture.listening import key_name, listen
-from learned_envs.recording.capture.screen import record_screen
+from learned_envs.recording.capture import screen
+from learned_envs.recording.capture.grabbing import Region
+from learned_envs.recording.capture.listening import key_name
 from learned_envs.recording.inspect import inspect
-
-
-def recorded(out: Path) -> list[Episode]:
-    return list(EpisodeStore(out))
-
-
-def only(out: Path) -> Episode:
-    (episode,) = recorded(out)
-    return episode
-
-
-def numbers(episode: Episode) -> list[int]:
-    """Which pictures the frames are."""
-    return episode.observation[:][:, 0, 0, 0].tolist()
-
-
-def column(episode: Episode, name: str) -> list[float]:
-    return episode.action[:, episode.attributes.action_names.index(name)].tolist()
 
 
 def test_a_take_holds_frames_moments_and_what_was_done_between_them(tmp_path: Path) -> None:
@@ -294,27 +271,6 @@ def test_a_screen_that_goes_away_ends_the_recording_and_keeps_what_came_before(
     assert only(tmp_path).steps == 9
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"keys": ["spcae"]}, r"no key 'spcae'.*Did you mean 'space'\?"),
-        ({"keys": [], "mouse": False}, "give `keys`, or `mouse`"),
-        ({"hotkey": "w"}, r"`hotkey` \(='w'\)"),
-        ({"hotkey": "f99"}, "no key 'f99'"),
-        ({"seconds": 0}, r"`seconds` \(=0\)"),
-        ({"fps": 0}, r"`fps` \(=0\)"),
-        ({"image_size": (9, 16)}, r"`image_size` \(=\(9, 16\)\)"),
-        ({"name": "my world"}, r"`name` \(='my world'\)"),
-    ],
-)
-def test_arguments_out_of_range_are_refused(
-    tmp_path: Path, settings: dict[str, object], message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        record(Sitting(), tmp_path, **settings)
-    assert not os.listdir(tmp_path)
-
-
 def test_pictures_are_shrunk_to_a_short_side_of_64(tmp_path: Path) -> None:
     record(Sitting(), tmp_path, image_size=None, region=Region(0, 0, 640, 480))
     assert only(tmp_path).observation.shape[1:] == (64, 88, 3)
@@ -338,207 +294,3 @@ def test_pictures_are_shrunk_to_a_short_side_of_64(tmp_path: Path) -> None:
 )
 def test_a_key_has_one_name_whatever_is_held_beside_it(key: object, name: str | None) -> None:
     assert key_name(key) == name
-
-
-@pytest.mark.parametrize(
-    ("environ", "platform", "message"),
-    [
-        ({"XDG_SESSION_TYPE": "wayland", "DISPLAY": ":0"}, "linux", "Wayland.*X session.*video"),
-        ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", "Wayland"),
-        ({}, "linux", "DISPLAY is not set"),
-        ({"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":0"}, "linux", None),
-        ({"XDG_SESSION_TYPE": "x11", "DISPLAY": ":0"}, "linux", None),
-        ({}, "darwin", None),
-        ({}, "win32", None),
-    ],
-)
-def test_a_session_that_shows_nothing_is_refused_with_what_to_do(
-    environ: dict[str, str], platform: str, message: str | None
-) -> None:
-    refused = pytest.raises(RuntimeError, match=message) if message else contextlib.nullcontext()
-    with refused:
-        check_session(environ, platform)
-
-
-def test_a_black_screen_on_macos_is_a_missing_permission() -> None:
-    black = np.zeros((4, 4, 3), np.uint8)
-    with pytest.raises(PermissionError, match="Screen Recording"):
-        check_picture(black, "darwin")
-    check_picture(black, "linux")
-    check_picture(black + 1, "darwin")
-
-
-def test_a_region_beyond_the_screen_is_refused_with_its_size() -> None:
-    both, first = Region(-800, 0, 1600, 600), Region(0, 0, 800, 600)
-    assert checked(None, both, first) == first
-    assert checked(Region(-800, 0, 640, 480), both, first).x == -800
-    for region in ((700, 0, 640, 480), (0, 200, 640, 480), (-900, 0, 9, 9), (0, 0, 0, 9)):
-        with pytest.raises(ValueError, match=r"`region` \(=.*which is 1600x600 at -800,0"):
-            checked(Region(*region), both, first)
-
-
-def test_missing_packages_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    from learned_envs.recording.capture.grabbing import open_screen
-
-    monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.setenv("XDG_SESSION_TYPE", "x11")
-    for package in ("mss", "pynput"):
-        monkeypatch.setitem(sys.modules, package, None)
-    for opening in (open_screen(None, False), listen(print, None)):
-        with (
-            pytest.raises(gym.error.DependencyNotInstalled, match=r"learned-envs\[video\]"),
-            opening,
-        ):
-            pass
-
-
-class FakeListener(threading.Thread):
-    """As pynput's, on a system that does not let it listen."""
-
-    IS_TRUSTED = True
-
-    def __init__(self, **callbacks: object):
-        super().__init__(daemon=True)
-        self._stopped = threading.Event()
-
-    def wait(self) -> None:
-        """Nothing to wait for."""
-
-    def run(self) -> None:
-        self._stopped.wait()
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-
-class Untrusted(FakeListener):
-    IS_TRUSTED = False
-
-
-class Deaf(FakeListener):
-    def wait(self) -> None:
-        self._stopped.wait()
-
-    def run(self) -> None:
-        """Fails before it is ready."""
-
-
-@pytest.mark.parametrize(
-    ("listener", "error", "message"),
-    [(Untrusted, PermissionError, "Input Monitoring"), (Deaf, RuntimeError, "RECORD")],
-)
-def test_a_listener_that_may_not_hear_is_found_out(
-    monkeypatch: pytest.MonkeyPatch,
-    listener: type[FakeListener],
-    error: type[Exception],
-    message: str,
-) -> None:
-    monkeypatch.setattr(
-        listening, "_pynput", lambda: (SimpleNamespace(Listener=listener), SimpleNamespace())
-    )
-    with pytest.raises(error, match=message), listen(print, None):
-        pass
-
-
-WINDOW = Path(__file__).with_name("tiny_window.py")
-needs_a_display = pytest.mark.skipif(
-    shutil.which("Xvfb") is None or not all(map(find_spec, ("mss", "pynput", "Xlib"))),
-    reason="needs Xvfb, mss and pynput",
-)
-
-
-@pytest.fixture(scope="module")
-def display() -> Iterator[str]:
-    """An X server with a screen of 400x300 that shows nothing anywhere."""
-    reading, writing = os.pipe()
-    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "400x300x24", "-noreset"]
-    server = subprocess.Popen(
-        [*command, "-nolisten", "tcp"], pass_fds=[writing], stderr=subprocess.DEVNULL
-    )
-    os.close(writing)
-    with pytest.MonkeyPatch.context() as patch, os.fdopen(reading) as told:
-        name = f":{told.readline().strip()}"
-        patch.setenv("DISPLAY", name)
-        patch.setenv("SDL_VIDEODRIVER", "x11")
-        patch.setenv("SDL_VIDEO_WINDOW_POS", "0,0")
-        for variable in ("XDG_SESSION_TYPE", "WAYLAND_DISPLAY"):
-            patch.delenv(variable, raising=False)
-        yield name
-        with Injector(name) as hands:  # listeners that were told to stop end at the next event
-            hands.key("z", True)
-            hands.key("z", False)
-            hands.point(0, 0)
-            for thread in threading.enumerate():
-                if type(thread).__module__.startswith("pynput"):
-                    threading.Thread.join(thread, PATIENCE)
-    server.terminate()
-    server.wait()
-
-
-@needs_a_display
-def test_what_is_recorded_is_what_the_pictures_show(display: str, tmp_path: Path) -> None:
-    command = [sys.executable, WINDOW]
-    with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as window,
-        Injector(display) as hands,
-    ):
-        try:
-            assert window.stdout is not None
-            person = Watched(hands, window.stdout, np.random.default_rng(0))
-            captured = record_screen(
-                tmp_path,
-                name="window",
-                fps=FPS,
-                region=(0, 0, 320, 240),
-                keys=["w", "space"],
-                mouse=True,
-                image_size=(48, 64),
-                seconds=8.0,
-                progress=False,
-                listen=person.listen,
-                clock=person.clock,
-                sleep=person.sleep,
-            )
-        finally:
-            window.kill()
-    episode = only(tmp_path)
-    assert captured.dropped == 0 and episode.steps == 80
-    frames = episode.observation[:].astype(int)
-    red, green, blue = np.median(frames[:, :, :32], axis=(1, 2)).T
-    white = np.median(frames[:, :, 32:], axis=(1, 2, 3))
-    for name, shown in (("w", red > 127), ("mouse_left", white > 127)):
-        during = shown[1:] | shown[:-1]
-        assert during.any() and not during.all()
-        np.testing.assert_array_equal(column(episode, name), during)
-    np.testing.assert_array_equal(column(episode, "space"), green[1:] != green[:-1])
-    moved = np.diff(blue) / 255
-    assert abs(moved).max() > 0.2
-    np.testing.assert_allclose(column(episode, "mouse_dx"), moved, atol=0.02)
-
-
-@needs_a_display
-def test_the_hotkey_is_heard_on_a_real_keyboard(display: str, tmp_path: Path) -> None:
-    with Injector(display) as hands:
-
-        def press_again(seconds: float) -> None:
-            hands.key("F12", True)
-            hands.key("F12", False)
-            time.sleep(seconds)
-
-        settings = {"name": "window", "keys": ["w"], "progress": False}
-        assert record_screen(tmp_path, **settings, sleep=press_again).frames >= 1
-
-
-@needs_a_display
-def test_a_region_beyond_a_real_screen_is_refused(display: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="must lie on the screen, which is 400x300 at 0,0"):
-        record_screen(tmp_path, name="window", keys=["w"], region=(0, 0, 640, 480))
-
-
-@needs_a_display
-def test_a_display_that_is_not_there_is_named(
-    display: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DISPLAY", ":987654")
-    with pytest.raises(RuntimeError, match=r"DISPLAY \(=':987654'\)"):
-        record_screen(tmp_path, name="window", keys=["w"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from learned_envs.data import Episode, EpisodeStore
 from learned_envs.recording.capture.grabbing import Grab, Region
 from learned_envs.recording.capture.listening import Hear, Move
 from learned_envs.recording.capture.pacing import Captured
@@ -98,3 +99,24 @@ def record(sitting: Sitting, out: Path, **settings: Any) -> Captured:
 def record_for_ever(out: Path) -> None:
     """Records at full speed until it is killed."""
     record(Sitting(), out, seconds=None)
+
+
+def recorded(out: Path) -> list[Episode]:
+    """All that was recorded."""
+    return list(EpisodeStore(out))
+
+
+def only(out: Path) -> Episode:
+    """The only episode that was."""
+    (episode,) = recorded(out)
+    return episode
+
+
+def numbers(episode: Episode) -> list[int]:
+    """Which pictures the frames are."""
+    return episode.observation[:][:, 0, 0, 0].tolist()
+
+
+def column(episode: Episode, name: str) -> list[float]:
+    """What one component did, step by step."""
+    return episode.action[:, episode.attributes.action_names.index(name)].tolist()
