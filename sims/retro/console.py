@@ -9,7 +9,7 @@ import pickle
 import subprocess
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import IO, Any
 
@@ -40,7 +40,7 @@ class Console:
         self,
         game: str,
         variables: Mapping[str, Mapping[str, Any]],
-        image_size: tuple[int, int] | None,
+        image_size: Sequence[int] | None,
     ):
         check_known(game)
         self._game = game

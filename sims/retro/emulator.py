@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,7 +45,7 @@ class Emulator:
         self,
         game: str,
         variables: Mapping[str, Mapping[str, Any]],
-        image_size: tuple[int, int] | None,
+        image_size: Sequence[int] | None,
     ):
         import stable_retro
         import stable_retro.data
@@ -55,7 +55,7 @@ class Emulator:
             self._env: Any = stable_retro.make(game, info=info, render_mode="rgb_array")
         self._frame, _ = self._env.reset()
         self.buttons = tuple(self._env.buttons)
-        self.size = image_size or self._frame.shape[:2]
+        self.size = tuple(image_size or self._frame.shape[:2])
         self.states = tuple(sorted(stable_retro.data.list_states(game)))
         name = self._env.statename
         self.default = name.removesuffix(".state") if name else None

@@ -25,13 +25,13 @@ class _Rules:
     """What a game is made of, beside its emulator; `RetroEnv` says what each is."""
 
     game: str
-    actions: Mapping[str, Sequence[str]] | None
-    image_size: tuple[int, int] | None
-    frame_skip: int
-    tapped: Sequence[str]
-    variables: Mapping[str, Mapping[str, Any]]
-    states: Sequence[str]
-    max_noops: int
+    actions: Mapping[str, Sequence[str]] | None = None
+    image_size: Sequence[int] | None = None
+    frame_skip: int = 4
+    tapped: Sequence[str] = ()
+    variables: Mapping[str, Mapping[str, Any]] | None = None
+    states: Sequence[str] = ()
+    max_noops: int = MAX_NOOPS
 
     def __post_init__(self):
         if self.frame_skip < 1 or self.max_noops < 0:
@@ -63,7 +63,7 @@ class _Play:
 
     def __init__(self, rules: _Rules):
         self._rules = rules
-        self._console = Console(rules.game, rules.variables, rules.image_size)
+        self._console = Console(rules.game, rules.variables or {}, rules.image_size)
         told = self._console.told
         self._masks = rules.masks(told["buttons"])
         self._states = tuple(rules.states) or (told["default"],)
@@ -183,7 +183,7 @@ class RetroEnv(gym.Env[np.ndarray, int | np.integer], EzPickle):
             "tapped": tapped, "variables": variables, "states": states, "max_noops": max_noops,
         }  # fmt: skip
         EzPickle.__init__(self, game, **given, render_mode=render_mode)
-        rules = _rules(game, **given)
+        rules = _Rules(game=game, **given)
         self._play = _Play(rules)
         self.render_mode = render_mode
         self.metadata = _metadata(rules)
@@ -273,7 +273,7 @@ class RetroVectorEnv(SeededBatchEnv):
         render_mode: str | None = None,
         **settings: Any,
     ):
-        rules = _rules(game, **settings)
+        rules = _Rules(game=game, **settings)
         self._plays = [_Play(rules) for _ in range(max(1, num_envs))]
         super().__init__(
             num_envs,
@@ -330,23 +330,6 @@ class RetroVectorEnv(SeededBatchEnv):
         for play, saved in zip(self._plays, state["games"], strict=True):
             play.set_state(saved)
         self._set_clock(state)
-
-
-def _rules(
-    game: str,
-    actions: Mapping[str, Sequence[str]] | None = None,
-    image_size: Sequence[int] | None = None,
-    frame_skip: int = 4,
-    tapped: Sequence[str] = (),
-    variables: Mapping[str, Mapping[str, Any]] | None = None,
-    states: Sequence[str] = (),
-    max_noops: int = MAX_NOOPS,
-) -> _Rules:
-    size = None if image_size is None else (int(image_size[0]), int(image_size[1]))
-    return _Rules(
-        game=game, actions=actions, image_size=size, frame_skip=frame_skip, tapped=tapped,
-        variables=variables or {}, states=states, max_noops=max_noops,
-    )  # fmt: skip
 
 
 def _metadata(rules: _Rules) -> dict[str, Any]:
