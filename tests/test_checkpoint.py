@@ -13,7 +13,14 @@ from safetensors.torch import load_file, save_file
 from tiny_dream import save_tiny, tiny_config, tiny_model, tiny_starts
 from tiny_faults import flipped
 
-from learned_envs.models.checkpoint import CheckpointError, Starts, load_checkpoint, save_checkpoint
+from learned_envs.models.checkpoint import (
+    GRAPH,
+    CheckpointError,
+    Starts,
+    add_graph,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +78,19 @@ def test_loading_leaves_torchs_random_generator_alone(folder):
     torch.manual_seed(5)
     load_checkpoint(folder)
     assert torch.rand(1) == expected
+
+
+def test_what_else_lies_beside_a_checkpoint_is_left(folder):
+    (folder / "held_out").mkdir()
+    (folder / "held_out" / "walk.mp4").write_bytes(b"film")
+    (folder / "notes.txt").write_text("mine")
+    save_tiny(folder)
+    add_graph(folder, b"graph")
+    assert (folder / "held_out" / "walk.mp4").read_bytes() == b"film"
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert (folder / GRAPH).read_bytes() == b"graph"
+    save_tiny(folder)
+    assert not (folder / GRAPH).exists()  # of the step that was saved before
 
 
 def test_saving_replaces_what_stands_there(folder):

@@ -88,7 +88,7 @@ def save_checkpoint(
     """Writes a checkpoint: whole, under a temporary name, then renamed into place.
 
     Args:
-        folder: Where to; what stands there is replaced.
+        folder: Where to; a checkpoint that stands there is replaced, other files are left.
         model: The model.
         starts: At least one context.
         world: Name of the world.
@@ -145,7 +145,7 @@ def add_graph(folder: Path, graph: bytes) -> None:
 
 
 def _write(folder: Path, files: dict[str, bytes], described: dict[str, Any]) -> None:
-    """Writes a whole folder: `files`, and what describes them with their checksums."""
+    """Writes a whole folder: `files`, what describes them, and what else lies there already."""
     described[_CHECKSUMS] = {
         name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != CARD
     }
@@ -164,9 +164,21 @@ def _write(folder: Path, files: dict[str, bytes], described: dict[str, Any]) -> 
         try:
             for name, content in files.items():
                 (temporary / name).write_bytes(content)
+            _take_along(folder, temporary)
             replace_folder(folder, temporary)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _take_along(folder: Path, to: Path) -> None:
+    """Copies what is in a folder and not of a checkpoint, such as footage that comes with it."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.name in {CONFIG, WEIGHTS, STARTS, GRAPH, CARD}:
+            continue
+        if entry.is_dir():
+            shutil.copytree(entry, to / entry.name)
+        else:
+            shutil.copy2(entry, to / entry.name)
 
 
 def load_checkpoint(folder: Path | str) -> Checkpoint:
