@@ -208,8 +208,8 @@ def footage_table(world: World, report: FootageReport, command: str) -> Table:
         *(
             (
                 f"{name} above none: {told}, px a step",
-                f"{getattr(ours, kind):+.2f}",
-                f"{getattr(theirs, kind):+.2f}",
+                _moved(getattr(ours, kind)),
+                _moved(getattr(theirs, kind)),
                 "–",
             )
             for name, (ours, theirs) in report.effects.items()
@@ -234,6 +234,11 @@ def footage_table(world: World, report: FootageReport, command: str) -> Table:
 def _lag_in(films: Sequence[Stretch], interface: np.ndarray | None) -> int | None:
     """Frames by which an interface lags in some films, if there is one."""
     return None if interface is None else interface_lag([frames for frames, _ in films], interface)
+
+
+def _moved(flow: float) -> str:
+    """Pixels a step, or a dash where no film has that input alone."""
+    return "–" if np.isnan(flow) else f"{flow:+.2f}"
 
 
 def _lag(frames: int | None) -> str:
