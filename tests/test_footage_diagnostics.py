@@ -1,5 +1,7 @@
 """What goes wrong in dreams of footage is found where it was made, and nowhere else."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -152,6 +154,10 @@ def test_a_dream_that_stands_still_is_stuck_and_follows_no_input(recorded, monke
     assert set(found.found) == set(MADE)
     table = report.footage_table(WORLD, found, "command")
     assert table.rows[0][1:3] == ("100.0%", "0.0%")
+    nobody = report.Effect(forward=np.nan, turning=np.nan)
+    unknown = replace(found, effects={"back": (nobody, nobody)})
+    rows = report.footage_table(WORLD, unknown, "command").rows
+    assert [row[1:3] for row in rows if row[0].startswith("back")] == [("–", "–")] * 2
 
 
 def test_a_dream_of_noise_jumps_at_every_turn(recorded, monkeypatch):
