@@ -71,7 +71,7 @@ def test_pilots_of_a_batch_fly_on_their_own():
 def test_variables_are_recorded_beside_the_frames(tmp_path):
     assert record(WORLD, tmp_path, episodes=2, workers=1, max_steps=20, progress=False) == 2
     for episode in EpisodeStore(tmp_path):
-        assert episode.metadata.keys() == {"gameover", "lives", "score", "x"}
+        assert episode.metadata.keys() == {"gameover", "lives", "score", "time", "x"}
         assert episode.metadata["x"].shape == (21,)
 
 

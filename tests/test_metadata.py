@@ -11,7 +11,7 @@ from learned_envs.models.codecs.codec import to_images
 from learned_envs.models.configuration import from_json, to_json
 from learned_envs.models.metadata.memories import FAMILIES, memory_of
 from learned_envs.models.metadata.predictor import MetadataConfig
-from learned_envs.models.metadata.variables import Count, Flag, Position
+from learned_envs.models.metadata.variables import Clock, Count, Flag, Position
 from learned_envs.training.metadata import MetadataRecipe, Told, metadata_trainer
 
 COUNT, FLAG, PLACE = VARIABLES
@@ -56,6 +56,18 @@ def test_a_position_moves_or_jumps():
     assert place.likeliest(written, values(95)).item() == 100  # and no further
 
 
+def test_a_clock_goes_on_or_begins_anew():
+    clock = Clock(name="time", tick=4.0, span=64.0)
+    on, anew = values(9, 0)[None], values(0, 9)[None]
+    assert clock.likeliest(on, values(12)).tolist() == [16]
+    assert clock.draw(anew, values(12), values(0.5)).tolist() == [0]
+    assert clock.surprise(anew, values(12), values(3)) < 0.01
+    assert clock.surprise(on, values(12), values(3)) > 8
+    assert clock.value_read(values(0.5)[None]).tolist() == [32]
+    assert clock.misread(values(0.5)[None], values(32)) == 0
+    assert (clock.show(values(12)) - clock.show(values(16))).abs().max() > 0.3
+
+
 def test_what_is_far_less_likely_is_never_drawn():
     chances = torch.linspace(0, 0.999, 1000)
     seldom = torch.tensor([[3.0, 0.0]]).expand(1000, -1)
@@ -82,6 +94,7 @@ def test_values_are_read_from_pictures_in_their_own_units():
         (lambda: Count(name="score", changes=(0.0,), scale=0.0), "`scale` .=0.0. be more than 0"),
         (lambda: Flag(name="on", values=(1.0, 1.0)), "`values` .* of 'on' must be at least two"),
         (lambda: Position(name="x", low=3.0, high=3.0), "`low` .=3.0. of 'x' must be below"),
+        (lambda: Clock(name="t", tick=4.0, span=4.0), "`tick` .=4.0. of 't' must be more than 0"),
         (lambda: MetadataConfig(variables=()), "must be at least one"),
         (lambda: MetadataConfig(variables=(FLAG, FLAG)), "each with its own name"),
         (lambda: replace(METADATA, reward="gold"), r"name \['gold'\], which are none of"),

@@ -50,11 +50,23 @@ def test_a_seed_draws_how_long_nothing_is_pressed_before_the_first_frame():
 def test_variables_are_told_from_reset_on_and_the_ship_moves_20_units_a_step():
     env = game()
     _, info = env.reset(seed=0)
-    assert info.keys() == {"gameover", "lives", "score", "x"}
+    assert info.keys() == {"gameover", "lives", "score", "time", "x"}
     assert (info["lives"], info["score"], info["x"]) == (3, 0, 272)
     assert [env.step(LEFT)[4]["x"] for _ in range(3)][-1] == 272 - 3 * 20
     assert env.step(RIGHT)[4]["x"] == 272 - 2 * 20
     assert env.step(NOOP)[4]["x"] == 272 - 2 * 20
+
+
+def test_the_time_is_that_since_the_level_began():
+    env = game()
+    _, info = env.reset(seed=0, options={"noops": 60})
+    times = [info["time"]]
+    for _ in range(120):
+        info = env.step(NOOP)[4]
+        times.append(info["time"])
+    steps = np.diff(times)
+    assert set(steps[steps > 0]) == {4}
+    assert (steps < 0).sum() == (info["lives"] == 2) == 1  # a level begins anew after a death
 
 
 def test_the_reward_is_the_score_and_the_game_ends_when_it_is_over():

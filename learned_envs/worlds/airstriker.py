@@ -188,7 +188,7 @@ def events(episode: Episode) -> dict[str, int]:
 def small() -> WorldModelConfig:
     """The packaged model: a sparse editor of pixels that is told the game's own variables."""
     from learned_envs.models.metadata.predictor import MetadataConfig
-    from learned_envs.models.metadata.variables import Count, Flag, Position
+    from learned_envs.models.metadata.variables import Clock, Count, Flag, Position
 
     metadata = MetadataConfig(
         variables=(
@@ -196,6 +196,7 @@ def small() -> WorldModelConfig:
             Count(name="lives", changes=(0.0, -1.0)),
             Flag(name="gameover", values=tuple(float(value) for value in range(10))),
             Position(name="x", low=137.0, high=412.0),
+            Clock(name="time", tick=4.0, span=512.0),
         ),
         reward="score",
         over=(("gameover", 1.0), ("lives", 0.0)),
@@ -236,7 +237,10 @@ GAME = {
     "game": "Airstriker-Genesis-v0",
     "actions": ACTIONS,
     "tapped": ("B",),
-    "variables": {"x": {"address": 0xFF0268, "type": ">u2"}},
+    "variables": {
+        "x": {"address": 0xFF0268, "type": ">u2"},  # of the ship, 137 to 412, 5 a frame
+        "time": {"address": 0xFF0294, "type": ">u2"},  # frames since the level began
+    },
     "image_size": IMAGE_SIZE,
 }
 

@@ -1,8 +1,9 @@
 """Kinds of variables that a game tells of itself: how each is shown to a network, and predicted.
 
-A score rises by few amounts, a flag has few values, a position moves: each kind has a likelihood of
-its own. They are shown as noise levels are to a denoiser, as cosines and sines; flags as one-hot
-vectors. Where nobody tells their values, they are read from the picture.
+A score rises by few amounts, a flag has few values, a position moves, a clock goes on or begins
+anew: each kind has a likelihood of its own. They are shown as noise levels are to a denoiser, as
+cosines and sines; flags as one-hot vectors. Where nobody tells their values, they are read from the
+picture.
 """
 
 import math
@@ -222,12 +223,73 @@ class Position:
         return (before + change * self._range / 10).clamp(self.low, self.high)
 
 
-Variable = Count | Flag | Position
+@configuration
+class Clock:
+    """A number that rises by the same amount in every step, and now and then begins anew at 0.
+
+    Attributes:
+        name: As the game calls it.
+        tick: The amount.
+        span: About how far it comes.
+    """
+
+    name: str
+    tick: float
+    span: float
+
+    def __post_init__(self):
+        if not 0 < self.tick < self.span:
+            raise ValueError(
+                f"`tick` (={self.tick}) of {self.name!r} must be more than 0 and below `span` "
+                f"(={self.span})"
+            )
+
+    @property
+    def seen(self) -> int:
+        """How many numbers show it."""
+        return 2 * _WAVES
+
+    @property
+    def written(self) -> int:
+        """How many numbers predict it: the log-odds of going on and of beginning anew."""
+        return 2
+
+    @property
+    def read(self) -> int:
+        """How many numbers it is read from a picture as."""
+        return 1
+
+    def show(self, values: Tensor) -> Tensor:
+        """Values (...) as (..., seen)."""
+        return _waves(values / self.span, slowest=-1.0, fastest=5.0)
+
+    def surprise(self, written: Tensor, before: Tensor, after: Tensor) -> Tensor:
+        """Negative log-likelihood (n,) of `after` (n,), of predictions (n, written)."""
+        return F.cross_entropy(written, (after < before).long(), reduction="none")
+
+    def draw(self, written: Tensor, before: Tensor, chance: Tensor) -> Tensor:
+        """A next value (n,), drawn by `chance` (n,) uniform in [0, 1)."""
+        return torch.where(_drawn(written, chance) == 1, 0.0, before + self.tick)
+
+    def likeliest(self, written: Tensor, before: Tensor) -> Tensor:
+        """The likeliest next value (n,)."""
+        return torch.where(written.argmax(1) == 1, 0.0, before + self.tick)
+
+    def misread(self, read: Tensor, values: Tensor) -> Tensor:
+        """How far off (n,) a reading (n, read) of true values (n,) is."""
+        return 10 * (read[:, 0] - values / self.span).abs()
+
+    def value_read(self, read: Tensor) -> Tensor:
+        """The value (n,) that was read."""
+        return torch.round(read[:, 0].clamp(min=0) * self.span / self.tick) * self.tick
 
 
-def _waves(values: Tensor, slowest: float) -> Tensor:
-    """Cosines and sines of values (...), of 2^slowest to 2 cycles a unit: (..., 16)."""
-    powers = torch.linspace(slowest, 1.0, _WAVES, device=values.device)
+Variable = Count | Flag | Position | Clock
+
+
+def _waves(values: Tensor, slowest: float, fastest: float = 1.0) -> Tensor:
+    """Cosines and sines of values (...), of 2^slowest to 2^fastest cycles a unit: (..., 16)."""
+    powers = torch.linspace(slowest, fastest, _WAVES, device=values.device)
     angles = 2 * math.pi * values.float()[..., None] * 2**powers
     return torch.cat([angles.cos(), angles.sin()], -1)
 
