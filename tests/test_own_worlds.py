@@ -69,7 +69,7 @@ def test_every_kind_of_vector_has_keys_that_move_it():
 
 def test_the_name_of_a_world_of_the_library_is_refused_to_others():
     own = describe(GAME, name="breakout")
-    with pytest.raises(ValueError, match="'breakout'.*choose another than breakout, koi_pond"):
+    with pytest.raises(ValueError, match="'breakout'.*choose another than airstriker, breakout"):
         own.world()
     filmed = worlds.get("my_way_home")
     assert filmed.own.world() is filmed

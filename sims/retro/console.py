@@ -5,7 +5,6 @@ stable-retro allows one emulator a process; this is how there can be many.
 
 import importlib.util
 import os
-import pickle
 import subprocess
 import sys
 import weakref
@@ -16,6 +15,7 @@ from typing import IO, Any
 import gymnasium as gym
 
 from sims.retro.emulator import NO_ROM
+from sims.retro.messages import receive, send
 
 
 class Console:
@@ -67,8 +67,8 @@ class Console:
             RuntimeError: If its process has died.
         """
         try:
-            outcome, answer = pickle.load(self._pipe(self._process.stdout))
-        except (EOFError, OSError, pickle.UnpicklingError):
+            outcome, answer = receive(self._pipe(self._process.stdout))
+        except (EOFError, OSError):
             raise self._died() from None
         if outcome == "refused":
             raise ValueError(_no_rom(self._game) if answer == NO_ROM else answer)
@@ -82,8 +82,7 @@ class Console:
     def _send(self, message: tuple[Any, ...]) -> None:
         pipe = self._pipe(self._process.stdin)
         try:
-            pickle.dump(message, pipe, protocol=5)
-            pipe.flush()
+            send(pipe, message)
         except OSError:
             raise self._died() from None
 

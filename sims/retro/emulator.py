@@ -1,14 +1,13 @@
 """The process in which one emulator runs; `console.py` starts it and talks to it.
 
-It reads requests from its standard input and writes answers to its standard output, both pickled,
-until the input ends: when the process that asked is gone, however it went, this one goes, too. An
-answer is `("done", what was asked for)` or `("refused", why)`.
+It reads requests from its standard input and writes answers to its standard output, until the input
+ends: when the process that asked is gone, however it went, this one goes, too. An answer is
+`["done", what was asked for]` or `["refused", why]`.
 """
 
 import contextlib
 import json
 import os
-import pickle
 import signal
 import sys
 import tempfile
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+
+from sims.retro.messages import receive, send
 
 Moment = tuple[np.ndarray, float, bool, dict[str, int]]
 """A frame (H, W, 3) uint8, the reward since the last one, whether the game is over, variables."""
@@ -136,11 +137,10 @@ def _built(*given: Any) -> tuple[Emulator | None, tuple[str, Any]]:
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Builds an emulator as the first request says, and does what the others ask of it."""
-    emulator, answer = _built(*pickle.load(requests))
+    emulator, answer = _built(*receive(requests))
     while True:
-        pickle.dump(answer, answers, protocol=5)
-        answers.flush()
-        name, *given = pickle.load(requests)
+        send(answers, answer)
+        name, *given = receive(requests)
         try:
             answer = "done", getattr(emulator, name)(*given)
         except Exception as error:
