@@ -17,17 +17,16 @@ import numpy as np
 from learned_envs import worlds
 from learned_envs.data.window import Window
 from learned_envs.evaluation.held_out import held_out_windows
-from learned_envs.evaluation.metrics import psnr, ssim
 from learned_envs.evaluation.results import Table, record_table
-from learned_envs.evaluation.told.feeding import FEEDS, fed, whole_rows
-from learned_envs.evaluation.told.worth import HORIZONS, Interval
+from learned_envs.evaluation.told.feeding import FEEDS, Feed, whole_rows
+from learned_envs.evaluation.told.worth import HORIZONS, Interval, by_stretch
 from learned_envs.models.checkpoint import load_checkpoint
 from learned_envs.models.world_model import WorldModel
 from learned_envs.pipeline import train_preset
 
 DOCS = Path(__file__).parent
 SEEDS = 3
-MEASURES = ("squared error", "PSNR, dB", "SSIM")
+MEASURES = {"mse": "squared error", "psnr": "PSNR, dB", "ssim": "SSIM"}
 
 
 def trained(preset: str, seed: int, steps: int, recordings: str, runs: Path) -> WorldModel:
@@ -49,15 +48,10 @@ def stretches(model: WorldModel, recordings: str, count: int) -> list[Window]:
     return list(whole_rows(played, count, steps))
 
 
-def likeness(model: WorldModel, windows: list[Window], feed: str) -> np.ndarray:
-    """Squared error, PSNR and SSIM by horizon and stretch: (3, horizons, stretches)."""
-    found = []
-    for window in windows:
-        dream = fed(model, window, feed)
-        pairs = [(dream.frames[:, h - 1], dream.true_frames[:, h - 1]) for h in HORIZONS]
-        squared = [((a.astype(float) - b) ** 2).mean((1, 2, 3)) for a, b in pairs]
-        found.append([squared, [psnr(*p) for p in pairs], [ssim(*p) for p in pairs]])
-    return np.concatenate([np.array(one) for one in found], axis=2)
+def likeness(model: WorldModel, windows: list[Window], feed: Feed) -> np.ndarray:
+    """Each of `MEASURES` by horizon and stretch: (3, horizons, stretches)."""
+    found = by_stretch(model, windows, feed, seed=0)
+    return np.array([[found[horizon][name] for horizon in HORIZONS] for name in MEASURES])
 
 
 def table(found: dict[str, np.ndarray], measure: int, steps: int, command: str) -> Table:
@@ -75,7 +69,7 @@ def table(found: dict[str, np.ndarray], measure: int, steps: int, command: str) 
         rows.append((kind, *cells))
     return Table(
         name=f"airstriker-7-claim-{measure}",
-        title=f"Airstriker: what metadata is worth, {MEASURES[measure]}",
+        title=f"Airstriker: what metadata is worth, {list(MEASURES.values())[measure]}",
         columns=("dream", *(f"{h} steps on" for h in HORIZONS)),
         rows=rows,
         note=(

@@ -230,17 +230,20 @@ class WorldModel(nn.Module):
         following = self.advance(state, code, prediction, noise) | told
         return following, self.judge(state, following, prediction)
 
-    def tell(self, state: State, code: Tensor, noise: Noise) -> tuple[Tensor, State]:
+    def tell(
+        self, state: State, code: Tensor, noise: Noise, given: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """What the dynamics are told of a step: the encoded action and, behind it, the variables.
 
         Args:
             state: Before the step.
             code: (B, A), the encoded action.
             noise: Draws the variables where more than one value may come.
+            given: (B, V), values that are told in place of predicted ones, nan where those count.
 
         Returns:
             The code for the dynamics, and what of the next state `metadata_spec` names: the values
-            predicted for it. The code as it is, and nothing, for a model that is not told any.
+            told. The code as it is, and nothing, for a model that is not told any.
         """
         if self.metadata is None or self.config.metadata is None:
             return code, {}
@@ -251,6 +254,8 @@ class WorldModel(nn.Module):
             code,
             noise["metadata"],
         )
+        if given is not None:
+            values = torch.where(given.isnan(), values, given)
         told = torch.cat([code, self.config.metadata.show(values)], 1)
         both = torch.stack([state["metadata"][:, 1], values], 1)
         return told, {"metadata": both, "metadata_memory": memory}

@@ -155,8 +155,7 @@ class _Truth:
         self._codes = model.actions.encode(torch.from_numpy(window.action).to(device))
         self._values = self._shown = None
         if model.config.metadata is not None:
-            named = {name: torch.from_numpy(value) for name, value in window.metadata.items()}
-            self._values = model.config.metadata.collect(named).to(device)
+            self._values = model.config.metadata.collect(window.metadata).to(device)
             self._shown = model.config.metadata.show(self._values)
         self.reward = torch.from_numpy(window.reward).to(device)
         self.terminated = torch.from_numpy(window.terminated).to(device)
@@ -204,13 +203,10 @@ class _Truth:
         code = self._codes[rows, t]
         if self._values is None or self._shown is None:
             return code, {}
-        true = torch.cat([code, self._shown[rows, t + 1]], 1)
-        if dreamed is None:
-            return true, {}
-        foreseen, told = self._model.tell(state, code, noise)
-        values = torch.where(dreamed[:, None], told["metadata"][:, 1], self._values[rows, t + 1])
-        told["metadata"] = torch.stack([told["metadata"][:, 0], values], 1)
-        return torch.where(dreamed[:, None], foreseen, true), told
+        if dreamed is None:  # nobody goes on from what would be predicted
+            return torch.cat([code, self._shown[rows, t + 1]], 1), {}
+        given = torch.where(dreamed[:, None], torch.nan, self._values[rows, t + 1])
+        return self._model.tell(state, code, noise, given)
 
     def latent(self, t: int) -> Tensor:
         """The true latent (B, C, h, w) of frame t."""

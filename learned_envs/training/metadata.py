@@ -112,9 +112,8 @@ class Told:
         """Encodes a window; each frame is a take of its own for the codec."""
         frames = torch.from_numpy(window.observation[:, :-1]).flatten(0, 1)
         latents = codec.begin(to_images(frames[:, None].to(device)))[0][:, 0]
-        named = {name: torch.from_numpy(value) for name, value in window.metadata.items()}
         return cls(
-            values=config.collect(named).to(device),
+            values=config.collect(window.metadata).to(device),
             latents=latents.unflatten(0, window.action.shape[:2]),
             codes=actions.encode(torch.from_numpy(window.action).to(device)),
             first=torch.from_numpy(window.first).to(device),

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from learned_envs.data.window import Window
-from learned_envs.models.dynamics.dynamics import Noise, State
 from learned_envs.models.world_model import WorldModel, draw_noise
 
 Feed = Literal["predicted", "oracle", "shuffled"]
@@ -80,8 +79,12 @@ def fed(model: WorldModel, window: Window, feed: Feed, seed: int = 0) -> Fed:
     for t in range(known - 1, actions.shape[1]):
         draws = draw_noise(model.noise_spec, generators)
         noise = {name: torch.from_numpy(value) for name, value in draws.items()}
-        next_values = None if feed == "predicted" else given[:, t + 1]
-        state = _step(model, state, actions[:, t], noise, next_values)
+        code = model.actions.encode(actions[:, t])
+        code, variables = model.tell(
+            state, code, noise, None if feed == "predicted" else given[:, t + 1]
+        )
+        prediction = model.dynamics.predict(state, code, noise)
+        state = model.advance(state, code, prediction, noise) | variables
         shown.append(model.render(state).numpy())
         told.append(
             state["metadata"][:, 1].numpy() if "metadata" in state else values[:, 0].numpy()
@@ -97,17 +100,4 @@ def fed(model: WorldModel, window: Window, feed: Feed, seed: int = 0) -> Fed:
 def _values(model: WorldModel, window: Window) -> Tensor:
     if model.config.metadata is None:
         return torch.zeros(*window.first.shape, 0)
-    named = {name: torch.from_numpy(value) for name, value in window.metadata.items()}
-    return model.config.metadata.collect(named)
-
-
-def _step(
-    model: WorldModel, state: State, action: Tensor, noise: Noise, values: Tensor | None
-) -> State:
-    """`WorldModel.step`, told given variables (B, V) in place of its own."""
-    code, told = model.tell(state, model.actions.encode(action), noise)
-    if values is not None and model.config.metadata is not None:
-        code = torch.cat([code[:, : model.actions.size], model.config.metadata.show(values)], 1)
-        told = {**told, "metadata": torch.stack([state["metadata"][:, 1], values], 1)}
-    prediction = model.dynamics.predict(state, code, noise)
-    return model.advance(state, code, prediction, noise) | told
+    return model.config.metadata.collect(window.metadata)

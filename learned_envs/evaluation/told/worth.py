@@ -64,17 +64,27 @@ def measure_worth(
     feeds = FEEDS if model.config.metadata is not None else FEEDS[:1]
     found: dict[Feed, dict[int, Likeness]] = {}
     for feed in feeds:
-        dreams = [fed(model, window, feed, seed) for window in windows]
-        steps = min(dream.frames.shape[1] for dream in dreams)
         found[feed] = {
-            horizon: _likeness(
-                np.concatenate([dream.frames[:, horizon - 1] for dream in dreams]),
-                np.concatenate([dream.true_frames[:, horizon - 1] for dream in dreams]),
-            )
-            for horizon in HORIZONS
-            if horizon <= steps
+            horizon: Likeness(**{name: Interval.of(each) for name, each in measured.items()})
+            for horizon, measured in by_stretch(model, windows, feed, seed).items()
         }
     return found
+
+
+def by_stretch(
+    model: WorldModel, windows: Sequence[Window], feed: Feed, seed: int
+) -> dict[int, dict[str, np.ndarray]]:
+    """The measures of a `Likeness` by horizon and name, for each stretch of play (n,)."""
+    dreams = [fed(model, window, feed, seed) for window in windows]
+    steps = min(dream.frames.shape[1] for dream in dreams)
+    return {
+        horizon: _measured(
+            np.concatenate([dream.frames[:, horizon - 1] for dream in dreams]),
+            np.concatenate([dream.true_frames[:, horizon - 1] for dream in dreams]),
+        )
+        for horizon in HORIZONS
+        if horizon <= steps
+    }
 
 
 def worth_table(
@@ -113,10 +123,6 @@ def worth_figures(found: Mapping[Feed, Mapping[int, Likeness]]) -> dict[str, Any
     return {feed: {str(h): asdict(one) for h, one in by.items()} for feed, by in found.items()}
 
 
-def _likeness(frames: np.ndarray, truth: np.ndarray) -> Likeness:
+def _measured(frames: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
     off = (frames.astype(np.float64) - truth) ** 2
-    return Likeness(
-        mse=Interval.of(off.mean((1, 2, 3))),
-        psnr=Interval.of(psnr(frames, truth)),
-        ssim=Interval.of(ssim(frames, truth)),
-    )
+    return {"mse": off.mean((1, 2, 3)), "psnr": psnr(frames, truth), "ssim": ssim(frames, truth)}

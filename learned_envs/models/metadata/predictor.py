@@ -6,6 +6,7 @@ What is predicted is fed on, so that a dream knows its own score.
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -63,8 +64,8 @@ class MetadataConfig:
         columns = zip(self.variables, values.unbind(-1), strict=True)
         return torch.cat([variable.show(value) for variable, value in columns], -1)
 
-    def collect(self, named: Mapping[str, Tensor]) -> Tensor:
-        """Values (..., V) float32 of variables by name.
+    def collect(self, named: Mapping[str, np.ndarray]) -> Tensor:
+        """Values (..., V) float32 of variables by name, as a window holds them.
 
         Raises:
             ValueError: If one is missing.
@@ -74,7 +75,7 @@ class MetadataConfig:
                 f"metadata {sorted(named)} were given, and {missing} are missing: a model that is "
                 "told variables needs recordings that hold them"
             )
-        return torch.stack([named[name].float() for name in self.names], -1)
+        return torch.stack([torch.from_numpy(named[name]).float() for name in self.names], -1)
 
     def rewards(self, before: Tensor, after: Tensor) -> Tensor | None:
         """The reward (...) of a step between values (..., V), if the variables say it."""
