@@ -122,7 +122,7 @@ def train(
     batch: int | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     init_from: str | None = None,
-    autoencoder: str | None = None,
+    pretrained: str | None = None,
 ) -> None:
     """Trains a dream of a world; run again, it goes on where it stopped.
 
@@ -130,7 +130,8 @@ def train(
         world: Name of the world, or folder of a recording; the one that `--recordings` is of, if
             not given.
         preset: `small` (packaged) or `seed` (the published model); for a world of one's own
-            `sparse` or `latent`, by default the one that `inspect` names, or `seed`.
+            `sparse` or `latent`, by default the one that `inspect` names, or `seed` or
+            `pretrained`.
         recordings: Folder of a recording, or `sim` to play the simulator while training.
         out: Folder of the run.
         minutes: Stop at the end of a round after so long.
@@ -138,12 +139,11 @@ def train(
         batch: Rows in a batch, instead of the preset's.
         device: Where to train.
         init_from: Weights to begin from, e.g. the world's name for the packaged ones.
-        autoencoder: Folder or hub id of the pretrained autoencoder that the preset `seed` of a
-            world of one's own has; Stable Diffusion's if not given.
+        pretrained: Folder or hub id of what a preset begins from that begins from something
+            pretrained; if not given, what was published.
     """
     from learned_envs import worlds
     from learned_envs.pipeline import suited, train_preset
-    from learned_envs.worlds.own_presets import STABLE_DIFFUSION
 
     if recordings == "sim":
         recordings = _recordings(world) or "sim"
@@ -158,7 +158,9 @@ def train(
     preset = preset or "small"
     folder = out or Path("runs") / f"{found.name}-{preset}"
     if found.known_as is None:
-        found, _ = suited(found, recordings, autoencoder or STABLE_DIFFUSION, folder)
+        found, _ = suited(found, recordings, folder)
+    if pretrained is not None:
+        found = found.with_pretrained(preset, pretrained)
     done = train_preset(
         found, preset, folder, recordings=recordings,
         minutes=minutes, steps=steps, batch=batch, device=device, init_from=init_from,

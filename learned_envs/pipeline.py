@@ -31,6 +31,7 @@ from learned_envs.models.dynamics.diffusion_dynamics import (
     DiffusionDynamicsConfig,
 )
 from learned_envs.models.dynamics.pointer_editor import PointerEditor
+from learned_envs.models.dynamics.pretrained_unet import PretrainedUNet
 from learned_envs.models.place_reward import PlaceReward
 from learned_envs.models.precision import mixed_precision
 from learned_envs.models.world_model import WorldModel, WorldModelConfig
@@ -40,6 +41,7 @@ from learned_envs.recording.live import LiveWindows, affordable_rows
 from learned_envs.recording.opened import recordings_of
 from learned_envs.training.closed_loop import closed_loop
 from learned_envs.training.codec import codec_loss, latent_spread, train_codec
+from learned_envs.training.frames import frames_trainer
 from learned_envs.training.journal import Journal
 from learned_envs.training.metadata import metadata_trainer
 from learned_envs.training.motion import MotionRecipe, motion_trainer
@@ -50,7 +52,7 @@ from learned_envs.training.ripples import ripples_trainer
 from learned_envs.training.sprites import train_sprites
 from learned_envs.training.trainer import dynamics_trainer
 from learned_envs.worlds import World
-from learned_envs.worlds.own_presets import STABLE_DIFFUSION, Facts, with_presets
+from learned_envs.worlds.own_presets import Facts, with_presets
 
 _WINDOWS = 8  # that tell what places change to
 
@@ -73,18 +75,12 @@ class Trained:
     of: int
 
 
-def suited(
-    world: World,
-    recordings: str,
-    autoencoder: str = STABLE_DIFFUSION,
-    run: Path | None = None,
-) -> tuple[World, Facts]:
+def suited(world: World, recordings: str, run: Path | None = None) -> tuple[World, Facts]:
     """A world of one's own with presets made to measure, and what of its recordings they fit.
 
     Args:
         world: A world of one's own.
         recordings: Folder of its recordings.
-        autoencoder: Folder or hub id of the pretrained autoencoder that the preset `seed` has.
         run: Folder of a training. What its recordings were like when it began is kept in it and
             counts from then on, however much is recorded later.
 
@@ -103,7 +99,7 @@ def suited(
                 store.needed(split)
             kept.parent.mkdir(parents=True, exist_ok=True)
             replace_file(kept, (json.dumps(asdict(facts)) + "\n").encode())
-    return with_presets(world, facts, autoencoder), facts
+    return with_presets(world, facts), facts
 
 
 def expected_minutes(world: World, preset: str, recordings: str, device: str = "cpu") -> float:
@@ -220,14 +216,16 @@ def train_preset(
 def _initial(folder: Path, config: WorldModelConfig) -> tuple[WorldModel, int]:
     """A checkpoint's model, ready for training, and the rows that it was trained on."""
     checkpoint = load_checkpoint(folder)
-    model = checkpoint.model
-    if _with_sigma_data(model.config, 1.0) != _with_sigma_data(config, 1.0):
+    begun = checkpoint.model
+    if _with_sigma_data(begun.config, 1.0) != _with_sigma_data(config, 1.0):
         raise ValueError(
             f"{folder} holds a model of another configuration than the one to be trained: "
             "begin from weights of the same preset, or from none"
         )
     rows = checkpoint.settings.get("trained", {}).get("rows", 0)
-    return model.requires_grad_(True), rows
+    model = begun.config.build()  # what a loaded one is made of is frozen
+    model.load_state_dict(begun.state_dict())
+    return model, rows
 
 
 def _keep_freed_memory() -> None:
@@ -278,7 +276,8 @@ def train(
 ) -> Trained:
     """Trains a model's codec, then dynamics and heads, going on from what `folder` holds; packs it.
 
-    What predicts the world's variables, where a model is told any, comes between the two.
+    Between the two come what predicts the world's variables, where a model is told any, and the
+    first stage of a pretrained UNet.
 
     Args:
         world: What is dreamed.
@@ -313,6 +312,18 @@ def train(
         if not told.run(clock.left()):
             return stopped
         model.metadata.load_state_dict(told.average.state_dict())
+    dynamics = model.dynamics
+    if isinstance(dynamics, DiffusionDynamics) and isinstance(dynamics.network, PretrainedUNet):
+        assert isinstance(recipe, Recipe)
+        if fresh:
+            dynamics.network.fetch()
+        frames = frames_trainer(
+            dynamics, model.codec, recipe.frames, windows, folder / "frames", device=device,
+            log=Journal(folder / "frames" / "log").log,
+        )  # fmt: skip
+        if not frames.run(clock.left()):
+            return stopped
+        dynamics.load_state_dict(frames.average.state_dict())
     if isinstance(recipe, MotionRecipe):
         ripples = ripples_trainer(
             model, recipe.ripples, windows, folder / "ripples", device=device,

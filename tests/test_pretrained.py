@@ -80,7 +80,8 @@ def test_the_published_model_is_trained_and_plays_without_what_it_began_with(
     recordings = str(tmp_path / "recordings")
     world = describe("own_game:DotEnv").world()
     record(world, recordings, 20, workers=0, max_steps=20, progress=False)
-    world, _ = pipeline.suited(worlds.find(recordings), recordings, str(folder))
+    world, _ = pipeline.suited(worlds.find(recordings), recordings)
+    world = world.with_pretrained("seed", str(folder))
     whole = world.presets["seed"]()
     small = CrossAttentionConfig(widths=(32, 32), blocks=(1, 1), token=32, embedding=32)
     config = dataclasses.replace(
@@ -106,7 +107,8 @@ def test_the_published_model_is_trained_and_plays_without_what_it_began_with(
 
 def test_the_published_sizes(folder):
     world = describe("own_game:DotEnv", image_size=(256, 256)).world()
-    config = pipeline.with_presets(world, pipeline.Facts(changing=1.0), str(folder)).presets["seed"]
+    world = pipeline.with_presets(world, pipeline.Facts(changing=1.0))
+    config = world.with_pretrained("seed", str(folder)).presets["seed"]
     dynamics = config().dynamics
     assert dynamics.context == 10
     count = sum(p.numel() for p in dynamics.build((4, 32, 32), config().actions).parameters())
@@ -116,7 +118,8 @@ def test_the_published_sizes(folder):
 @pytest.mark.parametrize("size", [(64, 88), (80, 64), (72, 120), (40, 40)])
 def test_it_has_as_many_levels_as_pictures_can_be_halved(folder, size):
     world = describe("own_game:DotEnv", image_size=size).world()
-    config = pipeline.with_presets(world, pipeline.Facts(changing=1.0), str(folder)).presets["seed"]
+    world = pipeline.with_presets(world, pipeline.Facts(changing=1.0))
+    config = world.with_pretrained("seed", str(folder)).presets["seed"]
     latents = (4, size[0] // 2, size[1] // 2)
     assert config().dynamics.build(latents, config().actions).context == 10
     assert config().heads.build(latents)

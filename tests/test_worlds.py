@@ -88,7 +88,7 @@ def test_the_real_env_of_a_world_has_no_time_limit_of_its_own(name):
 def test_every_preset_has_a_recipe_and_can_be_built(name):
     world = worlds.get(name)
     assert world.presets.keys() == world.recipes.keys()
-    for preset in world.presets:
+    for preset in set(world.presets) - set(world.begun_pretrained):  # those ask a hub
         world.recipes[preset]()
         config = world.presets[preset]()
         assert config.image_size == world.observation_space.shape[:2]

@@ -96,7 +96,9 @@ class DiffusionConfig:
 
     Attributes:
         preconditioning: `edm` scales the network's input and output so that both keep unit variance
-            at every level; with `none`, the network is told the level and writes the clean latent.
+            at every level; with `none`, the network is told the level and writes the clean latent;
+            with `epsilon`, it writes the noise on latents of unit variance, as Stable Diffusion's
+            does.
         training_sigma: Distribution of the noise levels in training.
         schedule: How the sampler's levels fall: `karras` or `geometric`.
         rho: Of the Karras schedule; the larger, the more of the steps are at low levels.
@@ -108,7 +110,7 @@ class DiffusionConfig:
             a small network little to do where frames change little.
     """
 
-    preconditioning: Literal["edm", "none"] = "edm"
+    preconditioning: Literal["edm", "none", "epsilon"] = "edm"
     training_sigma: LogNormalSigma | LogUniformSigma = LogNormalSigma()
     schedule: Literal["karras", "geometric"] = "karras"
     rho: float = 7.0
@@ -126,7 +128,7 @@ class DiffusionConfig:
             if getattr(self, name) <= 0:
                 raise ValueError(f"`{name}` (={getattr(self, name)}) must be above 0")
         for name, allowed in (
-            ("preconditioning", ("edm", "none")),
+            ("preconditioning", ("edm", "none", "epsilon")),
             ("schedule", ("karras", "geometric")),
             ("start", ("noise", "last")),
         ):
@@ -146,6 +148,18 @@ def warm_start(steps: int = 2) -> DiffusionConfig:
         sigma_max=1.0,
         sigma_min=0.02,
         start="last",
+    )
+
+
+def predicting_noise(steps: int = 4) -> DiffusionConfig:
+    """Preset: Stable Diffusion's levels of noise, for a network that predicts it."""
+    return DiffusionConfig(
+        preconditioning="epsilon",
+        training_sigma=LogUniformSigma(low=0.03, high=14.6),
+        steps=steps,
+        sigma_max=14.6,
+        sigma_min=0.1,
+        sigma_data=1.0,
     )
 
 
@@ -188,12 +202,18 @@ def preconditioning(config: DiffusionConfig, sigma: Tensor) -> Preconditioning:
     """Coefficients for levels `sigma` (B,).
 
     EDM: table 1. At low levels D copies its input, at high ones it ignores it; the network is told
-    log(sigma) / 4. The context is divided by sigma_data, as in DIAMOND. None: D is F.
+    log(sigma) / 4. The context is divided by sigma_data, as in DIAMOND. None: D is F. Epsilon: F is
+    the noise over its level, read from an input of unit variance (DDIM, Song et al. 2020,
+    arXiv:2010.02502).
     """
     level = sigma[:, None, None, None]
     if config.preconditioning == "none":
         one = torch.ones_like(level)
         return Preconditioning(skip=0 * one, output=one, input=one, told=sigma, context=1.0)
+    if config.preconditioning == "epsilon":
+        one = torch.ones_like(level)
+        scaled = 1 / (level**2 + 1).sqrt()
+        return Preconditioning(skip=one, output=-level, input=scaled, told=sigma, context=1.0)
     total = level**2 + config.sigma_data**2
     return Preconditioning(
         skip=config.sigma_data**2 / total,
@@ -207,8 +227,8 @@ def preconditioning(config: DiffusionConfig, sigma: Tensor) -> Preconditioning:
 def loss_weight(config: DiffusionConfig, sigma: Tensor) -> Tensor:
     """Weight (B,) of the squared error of the clean latent, at levels `sigma` (B,).
 
-    EDM: 1 / output², so that the error of the network's own output counts the same at every level
-    (EDM, table 1). None: 1.
+    1 / output², so that the error of the network's own output counts the same at every level (EDM,
+    table 1). None: 1.
     """
     return 1 / preconditioning(config, sigma).output[:, 0, 0, 0] ** 2
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from learned_envs.models.configuration import configuration
 from learned_envs.training.codec import CodecRecipe
+from learned_envs.training.frames import FramesRecipe
 from learned_envs.training.metadata import MetadataRecipe
 from learned_envs.training.motion import MotionRecipe
 from learned_envs.training.rounds import Schedule, check_positive
@@ -35,6 +36,7 @@ class Recipe(Schedule):
         head_noise: Standard deviation of the noise on what the heads see.
         codec: How the codec is trained before, where it has parameters.
         metadata: How what predicts the world's variables is trained before, where there is such.
+        frames: How a pretrained UNet learns the world's frames before, where there is such.
     """
 
     batch: int = 64
@@ -51,6 +53,7 @@ class Recipe(Schedule):
     head_noise: float = 0.02
     codec: CodecRecipe = CodecRecipe()
     metadata: MetadataRecipe = MetadataRecipe()
+    frames: FramesRecipe = FramesRecipe()
 
     def __post_init__(self):
         check_positive(self, "steps", "round_steps", "batch", "window", "episode_steps")

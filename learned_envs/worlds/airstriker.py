@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gymnasium import spaces
 
+from learned_envs.worlds.own_presets import LCM_DREAMSHAPER, pretrained_recipe, taught
 from learned_envs.worlds.world import World
 
 if TYPE_CHECKING:
@@ -204,6 +205,12 @@ def small() -> WorldModelConfig:
     return replace(blind(), metadata=metadata, heads=None)
 
 
+def seed(pretrained: str = LCM_DREAMSHAPER) -> WorldModelConfig:
+    """The published model: a pretrained pipeline (folder or hub id), told the variables, too."""
+    told = small()
+    return replace(taught(pretrained, IMAGE_SIZE, told.actions), metadata=told.metadata)
+
+
 def blind() -> WorldModelConfig:
     """The same, told nothing: reward and end are read from its pictures."""
     from learned_envs.models.actions import DiscreteActions
@@ -263,6 +270,6 @@ WORLD = World(
     reset_options=reset_options,
     events=events,
     keys={"left": LEFT, "a": LEFT, "right": RIGHT, "d": RIGHT, "space": FIRE},
-    presets={"small": small, "blind": blind},
-    recipes={"small": recipe, "blind": recipe},
+    presets={"small": small, "blind": blind, "seed": seed},
+    recipes={"small": recipe, "blind": recipe, "seed": pretrained_recipe},
 )

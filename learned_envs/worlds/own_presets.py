@@ -31,6 +31,9 @@ and less, and stand still in between, which only a dream that leaves them alone 
 STABLE_DIFFUSION = "stabilityai/sd-vae-ft-mse"
 """Hub id of the autoencoder of Stable Diffusion, fine-tuned for faithful pictures."""
 
+LCM_DREAMSHAPER = "SimianLuo/LCM_Dreamshaper_v7"
+"""Hub id of a pipeline of Stable Diffusion's size that was distilled to draw in few passes."""
+
 _SHIFTED = 32  # pixels of the shorter side, for latents to be shifted and still overlap
 
 FEW_REWARDS = 8
@@ -69,25 +72,21 @@ class Facts:
         return f"{share}, more than {SPARSE:.0%}: each picture is drawn whole, from latents"
 
 
-def with_presets(world: World, facts: Facts, autoencoder: str = STABLE_DIFFUSION) -> World:
-    """The same world of one's own, with the presets that can dream it.
-
-    Args:
-        world: It.
-        facts: Of its recordings.
-        autoencoder: Folder or hub id of the pretrained autoencoder that `seed` has.
-    """
+def with_presets(world: World, facts: Facts) -> World:
+    """The same world of one's own, with the presets that can dream it."""
     return dataclasses.replace(
         world,
         presets={
             "sparse": partial(sparse, world, facts),
             "latent": partial(latent, world, facts),
-            "seed": partial(seed, world, facts, autoencoder),
+            "seed": partial(seed, world, facts),
+            "pretrained": partial(pretrained, world, facts),
         },
         recipes={
             "sparse": sparse_recipe,
             "latent": partial(latent_recipe, world),
             "seed": seed_recipe,
+            "pretrained": pretrained_recipe,
         },
     )
 
@@ -155,10 +154,11 @@ def latent_recipe(world: World) -> Recipe:
     )  # fmt: skip
 
 
-def seed(world: World, facts: Facts, autoencoder: str) -> WorldModelConfig:
+def seed(world: World, facts: Facts, pretrained: str = STABLE_DIFFUSION) -> WorldModelConfig:
     """The published model for footage: pretrained latents, ten past frames by cross-attention.
 
-    Of its sizes only the ten frames are known. Ours, 48M parameters and 33 GFLOP a pass at 256x256
+    `pretrained` is the folder or hub id of their autoencoder, or of a pipeline that has one. Of the
+    model's sizes only the ten frames are known. Ours, 48M parameters and 33 GFLOP a pass at 256x256
     pixels, sees 5 million frames in 12 hours at a third of an A100's peak in bf16. It has a level
     less for every time that the latents cannot be halved.
     """
@@ -168,7 +168,7 @@ def seed(world: World, facts: Facts, autoencoder: str) -> WorldModelConfig:
     from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
     from learned_envs.models.world_model import WorldModelConfig
 
-    size, codec = _image_size(world), pretrained_autoencoder(autoencoder)
+    size, codec = _image_size(world), pretrained_autoencoder(pretrained)
     sides = [side // codec.factor for side in size]
     halvings = min(2, *((side & -side).bit_length() - 1 for side in sides))
     widths = CrossAttentionConfig().widths[2 - halvings :]
@@ -195,6 +195,51 @@ def seed_recipe() -> Recipe:
     return Recipe(
         steps=80_000, round_steps=100, batch=64, window=16, learning_rate=1e-4, decay=0.0,
         closing=((0.0, 0.0),),
+    )  # fmt: skip
+
+
+def pretrained(world: World, facts: Facts, pretrained: str = LCM_DREAMSHAPER) -> WorldModelConfig:
+    """Autoencoder and UNet of the pipeline `pretrained` (folder or hub id), taught this world."""
+    size, actions = _image_size(world), encoding(world.action_space, world.idle_action)
+    return dataclasses.replace(taught(pretrained, size, actions), heads=_heads(facts, patch=1))
+
+
+def taught(pipeline: str, image_size: tuple[int, int], actions: ActionEncoding) -> WorldModelConfig:
+    """A pretrained latent diffusion model that is taught a world in two stages.
+
+    Args:
+        pipeline: Folder or hub id of autoencoder, UNet and schedule.
+        image_size: (H, W) of the world's frames, divisible by the autoencoder's shrinking.
+        actions: How it is told them.
+
+    Raises:
+        ValueError: If there is no such pipeline, or it draws in another way.
+        gymnasium.error.DependencyNotInstalled: If diffusers is missing.
+    """
+    from learned_envs.models.codecs.pretrained import pretrained_autoencoder
+    from learned_envs.models.diffusion import predicting_noise
+    from learned_envs.models.dynamics.diffusion_dynamics import DiffusionDynamicsConfig
+    from learned_envs.models.dynamics.pretrained_unet import pretrained_unet
+    from learned_envs.models.world_model import WorldModelConfig
+
+    return WorldModelConfig(
+        image_size=image_size,
+        actions=actions,
+        codec=pretrained_autoencoder(pipeline),
+        dynamics=DiffusionDynamicsConfig(
+            denoiser=pretrained_unet(pipeline), diffusion=predicting_noise(), context_noise=0.1
+        ),
+    )
+
+
+def pretrained_recipe() -> Recipe:
+    """Two stages: frames alone through adapters, then with their past, actions and variables."""
+    from learned_envs.training.frames import FramesRecipe
+    from learned_envs.training.recipe import Recipe
+
+    return Recipe(
+        steps=20_000, round_steps=250, batch=16, window=16, learning_rate=1e-4, decay=0.2,
+        closing=((0.0, 0.0),), frames=FramesRecipe(steps=3_000, round_steps=250),
     )  # fmt: skip
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from inspect import signature
 from math import ceil, hypot
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -167,7 +169,7 @@ class World:
     most_real: int | None = None
     cap: int | None = None
     own: OwnWorld | None = None
-    presets: Mapping[str, Callable[[], WorldModelConfig]] = field(default_factory=dict)
+    presets: Mapping[str, Callable[..., WorldModelConfig]] = field(default_factory=dict)
     recipes: Mapping[str, Callable[[], AnyRecipe]] = field(default_factory=dict)
 
     @property
@@ -182,6 +184,31 @@ class World:
         """The id that its dream is made by."""
         suffix = f"-{self.id_suffix}" if self.known_as else ""
         return f"learned_envs:Dream{suffix}-v0"
+
+    @property
+    def begun_pretrained(self) -> tuple[str, ...]:
+        """Names of the presets that begin from a pretrained network, by default one of a hub."""
+        made = self.presets.items()
+        return tuple(n for n, preset in made if "pretrained" in signature(preset).parameters)
+
+    def with_pretrained(self, preset: str, name: str) -> World:
+        """The same, where one of its presets begins from another pretrained network.
+
+        Args:
+            preset: Name of a preset that begins from one.
+            name: Folder or hub id of the network.
+
+        Raises:
+            ValueError: If there is no such preset, or it begins from nothing pretrained.
+        """
+        able = self.begun_pretrained
+        if preset not in able:
+            raise ValueError(
+                f"{name!r} was given for {self.name}'s preset {preset!r} to begin from, which "
+                f"begins from nothing pretrained; those that do: {', '.join(able) or 'none'}"
+            )
+        begun = partial(self.presets[preset], pretrained=name)
+        return replace(self, presets={**self.presets, preset: begun})
 
     def make_real(self, **kwargs: Any) -> gym.Env[Any, Any]:
         """Builds the real env, without a time limit."""

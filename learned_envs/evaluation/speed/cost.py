@@ -133,13 +133,14 @@ def step_costs(
 
 
 def reference_models(world: World) -> dict[str, WorldModel]:
-    """Models to be timed side by side: the world's presets, and `REFERENCE`.
+    """Models to be timed side by side: the world's presets that ask no hub, and `REFERENCE`.
 
     The preset that is packaged has its packaged weights, the others random ones. The reference is a
     denoiser and sampler of DIAMOND's sizes, built from our own modules for the world's frames and
     actions, without heads.
     """
-    configs = {name: preset() for name, preset in world.presets.items()}
+    offline = (name for name in world.presets if name not in world.begun_pretrained)
+    configs = {name: world.presets[name]() for name in offline}
     configs[REFERENCE] = dataclasses.replace(
         next(iter(configs.values())), codec=IdentityConfig(), dynamics=diamond(), heads=None
     )

@@ -1,20 +1,14 @@
-"""The autoencoder of a pretrained latent diffusion model, taken from the diffusers library.
-
-Its weights come from a folder or a hub when a training begins. A checkpoint holds them with the
-rest of its model, and the shape of the network beside them, so that a dream needs neither.
-"""
+"""The autoencoder of a pretrained latent diffusion model, taken from the diffusers library."""
 
 import json
-from typing import Any
 
-import gymnasium as gym
-import torch
 from torch import Tensor
 
 from learned_envs.models.codecs.codec import ImageCodec, Kept
 from learned_envs.models.configuration import configuration
+from learned_envs.models.pretrained import described, diffusers, weights
 
-_PRIVATE = "_"  # begins what diffusers notes of a file, not of a network
+_KIND = "AutoencoderKL"
 
 
 @configuration
@@ -24,10 +18,12 @@ class PretrainedAutoencoderConfig:
     Attributes:
         name: Folder or hub id that its weights come from.
         architecture: Its shape as diffusers describes it, in JSON.
+        place: Folder within `name`, where that is a whole pipeline.
     """
 
     name: str
     architecture: str
+    place: str = ""
 
     @property
     def factor(self) -> int:
@@ -43,23 +39,15 @@ def pretrained_autoencoder(name: str) -> PretrainedAutoencoderConfig:
     """Looks up the shape of an `AutoencoderKL`.
 
     Args:
-        name: A folder that diffusers saved it to, or a hub id (`stabilityai/sd-vae-ft-mse`).
+        name: A folder that diffusers saved it to, or a hub id (`stabilityai/sd-vae-ft-mse`), or
+            those of a pipeline that has one.
 
     Raises:
         ValueError: If there is none of that name, or it is of another kind.
         gymnasium.error.DependencyNotInstalled: If diffusers is missing.
     """
-    try:
-        described = dict(_diffusers().AutoencoderKL.load_config(name))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{_unreachable(name)}: {error}") from error
-    if described.get("_class_name") != "AutoencoderKL":
-        raise ValueError(
-            f"{name} is a {described.get('_class_name')}, expected an AutoencoderKL: of a whole "
-            "pipeline give its `vae` folder"
-        )
-    shape = {key: value for key, value in described.items() if not key.startswith(_PRIVATE)}
-    return PretrainedAutoencoderConfig(name=name, architecture=json.dumps(shape))
+    shape, place = described(_KIND, name, "vae")
+    return PretrainedAutoencoderConfig(name=name, architecture=json.dumps(shape), place=place)
 
 
 class PretrainedAutoencoder(ImageCodec):
@@ -72,7 +60,7 @@ class PretrainedAutoencoder(ImageCodec):
     def __init__(self, config: PretrainedAutoencoderConfig, image_size: tuple[int, int]):
         super().__init__()
         shape = json.loads(config.architecture)
-        self.factor = config.factor
+        self.config, self.factor = config, config.factor
         height, width = image_size
         if height % self.factor or width % self.factor:
             raise ValueError(
@@ -81,10 +69,9 @@ class PretrainedAutoencoder(ImageCodec):
             )
         self.latent_shape = shape["latent_channels"], height // self.factor, width // self.factor
         self.lattice = None
-        self.name = config.name
         self._scale = shape.get("scaling_factor") or 1.0
         self._shift = shape.get("shift_factor") or 0.0
-        self.network = _diffusers().AutoencoderKL.from_config(shape).requires_grad_(False)
+        self.network = diffusers().AutoencoderKL.from_config(shape).requires_grad_(False)
 
     def fetch(self) -> None:
         """Fills in the pretrained weights.
@@ -92,11 +79,13 @@ class PretrainedAutoencoder(ImageCodec):
         Raises:
             ValueError: If they are not to be had, or of another shape.
         """
+        found = weights(_KIND, self.config.name, self.config.place)
         try:
-            found = _diffusers().AutoencoderKL.from_pretrained(self.name, torch_dtype=torch.float32)
-            self.network.load_state_dict(found.state_dict())
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{_unreachable(self.name)}: {error}") from error
+            self.network.load_state_dict(found)
+        except RuntimeError as error:
+            raise ValueError(
+                f"the weights of {self.config.name} do not fit the shape that it had: {error}"
+            ) from error
 
     def encode(self, images: Tensor) -> Tensor:
         """See `ImageCodec.encode`."""
@@ -106,20 +95,3 @@ class PretrainedAutoencoder(ImageCodec):
     def decode(self, latents: Tensor, kept: Kept | None = None) -> Tensor:
         """See `Codec.decode`."""
         return self.network.decode(latents / self._scale + self._shift).sample.float()
-
-
-def _unreachable(name: str) -> str:
-    return (
-        f"the pretrained autoencoder {name!r} cannot be read: give a folder that holds its "
-        "config.json and weights, or a hub id while the hub can be reached"
-    )
-
-
-def _diffusers() -> Any:
-    try:
-        import diffusers
-    except ImportError:
-        raise gym.error.DependencyNotInstalled(
-            'pretrained autoencoders need diffusers: run `pip install "learned-envs[pretrained]"`'
-        ) from None
-    return diffusers

@@ -34,8 +34,9 @@ from learned_envs.models.dynamics.dynamics import (
     StepLoss,
 )
 from learned_envs.models.dynamics.edm_unet import EdmUNetConfig
+from learned_envs.models.dynamics.pretrained_unet import PretrainedUNet, PretrainedUNetConfig
 
-Denoiser = EdmUNetConfig | DilatedCnnConfig | CrossAttentionConfig
+Denoiser = EdmUNetConfig | DilatedCnnConfig | CrossAttentionConfig | PretrainedUNetConfig
 
 
 @configuration
@@ -87,6 +88,12 @@ class DiffusionDynamicsConfig:
         for name in ("delta_weight", "context_noise"):
             if getattr(self, name) < 0:
                 raise ValueError(f"`{name}` (={getattr(self, name)}) must not be negative")
+        predicts_noise = self.diffusion.preconditioning == "epsilon"
+        if isinstance(self.denoiser, PretrainedUNetConfig) != predicts_noise:
+            raise ValueError(
+                f"`preconditioning` (={self.diffusion.preconditioning!r}) must be 'epsilon' with a "
+                f"pretrained UNet, and only with one, not with {type(self.denoiser).__name__}"
+            )
         if isinstance(self.denoiser, DilatedCnnConfig):
             if self.diffusion.preconditioning != "none":
                 raise ValueError(
@@ -169,6 +176,25 @@ class DiffusionDynamics(Dynamics):
             told = dataclasses.replace(told, carried=around.context * conditioning.carried)
         output = self.network(around.input * noisy, around.told, told).float()
         return around.skip * noisy + around.output * output
+
+    def frame_loss(self, target: Tensor) -> Tensor:
+        """The loss of drawing latents (B, C, h, w) from noise, each alone: a scalar.
+
+        Raises:
+            TypeError: If the network always needs a past.
+        """
+        if not isinstance(self.network, PretrainedUNet):
+            raise TypeError(
+                f"{type(self.network).__name__} always needs a past: only a pretrained UNet draws "
+                "frames alone"
+            )
+        config = self.config.diffusion
+        sigma = config.training_sigma.draw(len(target), target.device)
+        noisy = target + sigma[:, None, None, None] * torch.randn_like(target)
+        around = preconditioning(config, sigma)
+        drawn = self.network(around.input * noisy, around.told, None).float()
+        off = around.skip * noisy + around.output * drawn - target
+        return (loss_weight(config, sigma) * (off**2).mean((1, 2, 3))).mean()
 
     def predict(self, state: State, action: Tensor, noise: Noise) -> Prediction:
         """See `Dynamics.predict`; `noise["start"]` (B, C, h, w) normal starts the sampler."""
