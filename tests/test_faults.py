@@ -145,7 +145,7 @@ def test_whatever_else_of_a_run_meets_a_full_disk_is_told_as_such(tmp_path, monk
     def train(*args, **kwargs):
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
-    monkeypatch.setattr(pipeline, "train", train)
+    monkeypatch.setattr(pipeline.presets, "train", train)
     with pytest.raises(OSError, match=r"no space is left for .*What was reached is kept"):
         train_preset(tmp_path)
 

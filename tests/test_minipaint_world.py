@@ -321,7 +321,7 @@ def test_the_seed_preset_is_trained_packed_and_dreamed(tmp_path, monkeypatch):
         )
 
     world = dataclasses.replace(WORLD, presets={"seed": tiny}, recipes={"seed": tiny_recipe})
-    monkeypatch.setattr(pipeline, "HELD_OUT_ROWS", 2)
+    monkeypatch.setattr(pipeline.windows, "HELD_OUT_ROWS", 2)
     trained = pipeline.train_preset(world, "seed", tmp_path)
     env = DreamEnv(trained.checkpoint)
     assert trained.steps == 2 and env.reset(seed=0)[0] in WORLD.observation_space
@@ -336,7 +336,7 @@ def test_the_packaged_preset_begins_with_the_colours_of_the_program(tmp_path, mo
         )  # fmt: skip
 
     world = dataclasses.replace(WORLD, recipes={"small": tiny_recipe})
-    monkeypatch.setattr(pipeline, "HELD_OUT_ROWS", 2)
+    monkeypatch.setattr(pipeline.windows, "HELD_OUT_ROWS", 2)
     trained = pipeline.train_preset(world, "small", tmp_path)
     assert trained.checkpoint is not None
     state = load_checkpoint(trained.checkpoint).model.state_dict()

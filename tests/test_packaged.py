@@ -12,7 +12,14 @@ from learned_envs.dream.weights import PACKAGED, packaged
 from learned_envs.evaluation.held_out import CLIPS, held_out_footage
 
 MIB = 2**20
-CAPS = {"breakout": 3, "koi_pond": 14, "minipaint": 5, "minipaint_soft": 5, "my_way_home": 5}
+CAPS = {
+    "airstriker": 5,
+    "breakout": 3,
+    "koi_pond": 14,
+    "minipaint": 5,
+    "minipaint_soft": 5,
+    "my_way_home": 5,
+}
 ROOT = Path(learned_envs.__file__).parents[1]
 
 

@@ -16,6 +16,7 @@ from learned_envs.models.configuration import from_json, to_json
 from learned_envs.models.dynamics.cross_attention import CrossAttentionConfig
 from learned_envs.recording.recorder import record
 from learned_envs.worlds.look import describe
+from learned_envs.worlds.own_presets import Facts, with_presets
 
 diffusers = pytest.importorskip("diffusers")
 
@@ -107,7 +108,7 @@ def test_the_published_model_is_trained_and_plays_without_what_it_began_with(
 
 def test_the_published_sizes(folder):
     world = describe("own_game:DotEnv", image_size=(256, 256)).world()
-    world = pipeline.with_presets(world, pipeline.Facts(changing=1.0))
+    world = with_presets(world, Facts(changing=1.0))
     config = world.with_pretrained("seed", str(folder)).presets["seed"]
     dynamics = config().dynamics
     assert dynamics.context == 10
@@ -118,7 +119,7 @@ def test_the_published_sizes(folder):
 @pytest.mark.parametrize("size", [(64, 88), (80, 64), (72, 120), (40, 40)])
 def test_it_has_as_many_levels_as_pictures_can_be_halved(folder, size):
     world = describe("own_game:DotEnv", image_size=size).world()
-    world = pipeline.with_presets(world, pipeline.Facts(changing=1.0))
+    world = with_presets(world, Facts(changing=1.0))
     config = world.with_pretrained("seed", str(folder)).presets["seed"]
     latents = (4, size[0] // 2, size[1] // 2)
     assert config().dynamics.build(latents, config().actions).context == 10
