@@ -262,7 +262,7 @@ def test_presets_are_made_to_measure(folder):
     world, facts = pipeline.suited(
         worlds.find(str(folder / "recordings")), str(folder / "recordings")
     )
-    assert set(world.presets) == {"sparse", "latent", "seed"}
+    assert set(world.presets) == {"sparse", "latent", "seed", "pretrained"}
     assert facts.rewards == (0.0, 1.0)
 
 
