@@ -29,11 +29,6 @@ HELD_OUT_SEED = 900_000
 HELD_OUT_ROWS = 64
 STARTS, MOST_BYTES = 16, 10 * 2**20
 
-_LICENCE = "MIT, like the library: weights and data were made by it."
-_OWN_LICENCE = (
-    "That of whoever recorded the data: say here what it is before you share the weights."
-)
-
 _FEWEST = 4  # starts that are worth their whole histories
 _BESIDES = 2**16  # bytes of a graph without weights, a card and a configuration
 _HIDDEN = 0.05  # what a start may hide from the codec
@@ -148,7 +143,7 @@ A `{dynamics}` of {parameters:,} parameters that dreams {dreams}; play it as
 
 ## Licence
 
-{_LICENCE if world.known_as else _OWN_LICENCE}
+{world.licence}
 """
 
 

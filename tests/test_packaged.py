@@ -37,6 +37,13 @@ def test_the_weights_of_a_world_keep_within_their_cap(world):
     }
 
 
+@pytest.mark.parametrize("world", [name for name in worlds.names() if packaged(name)])
+def test_a_card_says_under_what_licence_weights_and_pictures_are(world):
+    folder = packaged(world)
+    assert folder is not None
+    assert worlds.get(world).licence in (folder / "README.md").read_text()
+
+
 def test_the_footage_that_comes_with_a_world_is_small_and_all_held_out():
     world = worlds.get("my_way_home")
     folder = held_out_footage(world)

@@ -240,6 +240,11 @@ def recipe() -> Recipe:
     )  # fmt: skip
 
 
+LICENCE = """MIT, like the library, for the weights, which were made by it. The starts hold pictures
+of Airstriker by Electrokinesis, and dreams draw them: a game whose ROM
+[stable-retro](https://stable-retro.farama.org) hands on as non-commercial. Use its pictures in that
+way only. Nothing of the ROM is here."""
+
 GAME = {
     "game": "Airstriker-Genesis-v0",
     "actions": ACTIONS,
@@ -265,6 +270,7 @@ WORLD = World(
     real_kwargs=GAME,
     most_real=16,
     cap=5 * 2**20,
+    licence=LICENCE,
     behaviours=WEIGHTS,
     make_behaviour=make_behaviour,
     reset_options=reset_options,

@@ -97,10 +97,15 @@ def seed() -> WorldModelConfig:
     )
 
 
+LICENCE = """MIT, like the library, for the weights, which were made by it. Starts and held-out
+clips hold pictures of ViZDoom's scenario My Way Home, and dreams draw them: they are
+[Freedoom](https://freedoom.github.io)'s, under its BSD licence."""
+
 WORLD = replace(
     as_world(FILMED),
     id_suffix="MyWayHome",
     cap=5 * 2**20,
+    licence=LICENCE,
     presets={"small": small, "seed": seed},
     recipes={"small": small_recipe, "seed": own_presets.seed_recipe},
 )

@@ -44,6 +44,7 @@ _IDLE = ("noop", "none", "idle", "nothing", "done")
 _SETTING = "own_world"
 _FRAME_ENV = "learned_envs.worlds.frame_env:FrameEnv"
 _FRAME_VEC = "learned_envs.worlds.frame_env:make_frame_vec"
+_LICENCE = "That of whoever recorded the data: say here what it is before you share the weights."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,6 +180,7 @@ def as_world(own: OwnWorld) -> World:
             key: int(action) if discrete else np.array(action, own.space.dtype)
             for key, action in own.keys.items()
         },
+        licence=_LICENCE,
         own=own,
     )
 

@@ -140,6 +140,7 @@ class World:
             for as many as there is memory for.
         cap: Bytes that its packaged weights may take, starts included, or None for no bound. Starts
             are fewer, or shorter, where the weights leave little room for them.
+        licence: Of its packaged weights and of the pictures in them, as the model card says it.
         own: The description of a world of one's own, or of footage; None for one that is simulated
             by the library.
         presets: Model configurations by name.
@@ -168,6 +169,7 @@ class World:
     task: Task | None = None
     most_real: int | None = None
     cap: int | None = None
+    licence: str = "MIT, like the library: weights and data were made by it."
     own: OwnWorld | None = None
     presets: Mapping[str, Callable[..., WorldModelConfig]] = field(default_factory=dict)
     recipes: Mapping[str, Callable[[], AnyRecipe]] = field(default_factory=dict)
