@@ -120,7 +120,7 @@ def foretold_table(
     steps = windows[0].action.shape[1]
     return Table(
         name=f"{world.name}-5-variables",
-        title=f"{world.name}: the game's own variables, foretold",
+        title=f"{world.id_suffix}: the game's own variables, foretold",
         columns=(
             "variable", "a step ahead (copied)", f"{steps} steps ahead (copied)",
             "as many steps of a dream", "dreams without a fall of a count, median",

@@ -97,7 +97,7 @@ def worth_table(
     horizons = list(next(iter(found.values())))
     return Table(
         name=f"{world.name}-6-told",
-        title=f"{world.name}: told the true variables, its own, or another game's",
+        title=f"{world.id_suffix}: told the true variables, its own, or another game's",
         columns=("told", *(f"{h} steps: PSNR dB / SSIM / squared error" for h in horizons)),
         rows=[
             (
