@@ -75,7 +75,7 @@ def test_a_net_learns_to_tell_two_kinds_of_clips():
     frames[labels == 1, :, 4:8] = 255
     none = np.zeros((60, 3, 0), np.float32)
     torch.manual_seed(0)
-    net = fit(ClipNet((16, 16), 2), frames[:40], none[:40], labels[:40], steps=80, batch=16)
+    net = fit(ClipNet((16, 16), 2), frames[:40], none[:40], labels[:40], steps=200, batch=16)
     assert balanced_accuracy(classify(net, frames[40:], none[40:]), labels[40:]) == 1
 
 
