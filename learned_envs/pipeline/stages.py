@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from learned_envs.data.window import Window
 from learned_envs.disk import replace_file
@@ -35,6 +37,7 @@ from learned_envs.training.places import places_trainer
 from learned_envs.training.progress import cpu_seconds, has_progress
 from learned_envs.training.recipe import AnyRecipe, Recipe
 from learned_envs.training.ripples import ripples_trainer
+from learned_envs.training.rounds import Rounds
 from learned_envs.training.sprites import train_sprites
 from learned_envs.training.trainer import dynamics_trainer
 from learned_envs.worlds import World
@@ -98,42 +101,10 @@ def train(
     fresh = origin.init_from is None and not has_progress(folder)
     if fresh and isinstance(model.dynamics, PointerEditor):
         model.dynamics.begin_with(_changed(model, windows(0)))
-    if model.metadata is not None and isinstance(recipe, Recipe):
-        told = metadata_trainer(
-            model.metadata, model.codec, model.actions, recipe.metadata, windows,
-            folder / "metadata", device=device, log=Journal(folder / "metadata" / "log").log,
-        )  # fmt: skip
-        if not told.run(clock.left()):
+    for module, stage in _between(model, recipe, windows, folder, device, fresh):
+        if not stage.run(clock.left()):
             return stopped
-        model.metadata.load_state_dict(told.average.state_dict())
-    dynamics = model.dynamics
-    if isinstance(dynamics, DiffusionDynamics) and isinstance(dynamics.network, PretrainedUNet):
-        assert isinstance(recipe, Recipe)
-        if fresh:
-            dynamics.network.fetch()
-        frames = frames_trainer(
-            dynamics, model.codec, recipe.frames, windows, folder / "frames", device=device,
-            log=Journal(folder / "frames" / "log").log,
-        )  # fmt: skip
-        if not frames.run(clock.left()):
-            return stopped
-        dynamics.load_state_dict(frames.average.state_dict())
-    if isinstance(recipe, MotionRecipe):
-        ripples = ripples_trainer(
-            model, recipe.ripples, windows, folder / "ripples", device=device,
-            log=Journal(folder / "ripples" / "log").log,
-        )  # fmt: skip
-        if not ripples.run(clock.left()):
-            return stopped
-        model.load_state_dict(ripples.average.state_dict())
-        if isinstance(model.heads, PlaceReward):
-            places = places_trainer(
-                model, recipe.places, windows, folder / "places", device=device,
-                log=Journal(folder / "places" / "log").log,
-            )  # fmt: skip
-            if not places.run(clock.left()):
-                return stopped
-            model.load_state_dict(places.average.state_dict())
+        module.load_state_dict(stage.average.state_dict())
     journal = Journal(folder / "log", held_out(0))
     shown = {"device": device, "log": journal.log, "round_end": journal.round_end}
     if isinstance(recipe, MotionRecipe):
@@ -145,6 +116,36 @@ def train(
     origin = dataclasses.replace(origin, steps=trainer.step, cpu_hours=cost)
     checkpoint = pack(world, trainer.average, folder / "checkpoint", held_out(1), origin)
     return Trained(checkpoint=checkpoint, steps=trainer.step, of=recipe.steps)
+
+
+def _between(
+    model: WorldModel, recipe: AnyRecipe, windows: Windows, folder: Path, device: str, fresh: bool
+) -> Iterator[tuple[nn.Module, Rounds[Any]]]:
+    """What is trained between codec and dynamics, and by what; each once the one before is done."""
+
+    def place(name: str) -> dict[str, Any]:
+        own = folder / name
+        return {"folder": own, "device": device, "log": Journal(own / "log").log}
+
+    if isinstance(recipe, MotionRecipe):
+        yield model, ripples_trainer(model, recipe.ripples, windows, **place("ripples"))
+        if isinstance(model.heads, PlaceReward):
+            yield model, places_trainer(model, recipe.places, windows, **place("places"))
+        return
+    if model.metadata is not None:
+        told = metadata_trainer(
+            model.metadata, model.codec, model.actions, recipe.metadata, windows,
+            **place("metadata"),
+        )  # fmt: skip
+        yield model.metadata, told
+    dynamics = model.dynamics
+    if isinstance(dynamics, DiffusionDynamics) and isinstance(dynamics.network, PretrainedUNet):
+        if fresh and not has_progress(folder / "frames"):
+            dynamics.network.fetch()
+        yield (
+            dynamics,
+            frames_trainer(dynamics, model.codec, recipe.frames, windows, **place("frames")),
+        )
 
 
 @torch.no_grad()

@@ -159,22 +159,21 @@ class DiffusionDynamics(Dynamics):
         if config.action_dropout:  # zeros would say that nothing is done
             self.untold = nn.Parameter(torch.randn(actions.size))
 
-    def denoise(self, noisy: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
+    def denoise(self, noisy: Tensor, sigma: Tensor, conditioning: Conditioning | None) -> Tensor:
         """Estimates the clean latents.
 
         Args:
             noisy: (B, C, h, w).
             sigma: (B,), the standard deviation of the noise on them.
-            conditioning: What else there is to go by.
+            conditioning: What else there is to go by; None for a pretrained UNet's frames alone.
 
         Returns:
             (B, C, h, w) float32.
         """
         around = preconditioning(self.config.diffusion, sigma)
-        told = dataclasses.replace(conditioning, context=around.context * conditioning.context)
-        if conditioning.carried is not None:
-            told = dataclasses.replace(told, carried=around.context * conditioning.carried)
-        output = self.network(around.input * noisy, around.told, told).float()
+        if conditioning is not None:
+            conditioning = _scaled(conditioning, around.context)
+        output = self.network(around.input * noisy, around.told, conditioning).float()
         return around.skip * noisy + around.output * output
 
     def frame_loss(self, target: Tensor) -> Tensor:
@@ -188,13 +187,14 @@ class DiffusionDynamics(Dynamics):
                 f"{type(self.network).__name__} always needs a past: only a pretrained UNet draws "
                 "frames alone"
             )
-        config = self.config.diffusion
-        sigma = config.training_sigma.draw(len(target), target.device)
-        noisy = target + sigma[:, None, None, None] * torch.randn_like(target)
-        around = preconditioning(config, sigma)
-        drawn = self.network(around.input * noisy, around.told, None).float()
-        off = around.skip * noisy + around.output * drawn - target
-        return (loss_weight(config, sigma) * (off**2).mean((1, 2, 3))).mean()
+        noisy, sigma = self._with_noise(target)
+        error = ((self.denoise(noisy, sigma, None) - target) ** 2).mean((1, 2, 3))
+        return (loss_weight(self.config.diffusion, sigma) * error).mean()
+
+    def _with_noise(self, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents (B, C, h, w) under noise to be removed in training, and its levels (B,)."""
+        sigma = self.config.diffusion.training_sigma.draw(len(target), target.device)
+        return target + sigma[:, None, None, None] * torch.randn_like(target), sigma
 
     def predict(self, state: State, action: Tensor, noise: Noise) -> Prediction:
         """See `Dynamics.predict`; `noise["start"]` (B, C, h, w) normal starts the sampler."""
@@ -231,8 +231,7 @@ class DiffusionDynamics(Dynamics):
     ) -> StepLoss:
         """See `Dynamics.loss`; the noise to be removed comes from torch's global generator."""
         config, rows = self.config.diffusion, len(target)
-        sigma = config.training_sigma.draw(rows, target.device)
-        noisy = target + sigma[:, None, None, None] * torch.randn_like(target)
+        noisy, sigma = self._with_noise(target)
         levels = self.context if _told_in_planes(self.config.denoiser) else 1
         level = self.config.context_noise * torch.rand(rows, levels, device=target.device)
         conditioning = _noisy_conditioning(state, action, level)
@@ -262,6 +261,16 @@ class DiffusionDynamics(Dynamics):
             missed = (conditioning.carried - target).abs().mean()
             total, parts["carry"] = total + missed, missed.detach()
         return StepLoss(total=total, parts=parts, prediction=prediction)
+
+
+def _scaled(conditioning: Conditioning, factor: float) -> Conditioning:
+    """The same, all latents in it multiplied by `factor`."""
+    carried = conditioning.carried
+    return dataclasses.replace(
+        conditioning,
+        context=factor * conditioning.context,
+        carried=None if carried is None else factor * carried,
+    )
 
 
 def _told_in_planes(denoiser: Denoiser) -> bool:
