@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 ABANDONED_SECONDS = 3600.0
 _SWAP = {"linux": "renameat2", "darwin": "renameatx_np"}
 _HERE = {"linux": -100, "darwin": -2}  # AT_FDCWD: paths are relative to the working directory
@@ -35,6 +37,28 @@ def full_disk_says(message: str) -> Iterator[None]:
         if isinstance(error, FullDiskError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise FullDiskError(error.errno, message) from error
+
+
+@contextlib.contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Keeps a folder, which is made, to this process; the system lets go of it however this ends.
+
+    Raises:
+        ValueError: If another process has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise ValueError(
+            f"{folder} is being written by another process: wait for its end, or stop it "
+            "(`kill`; one in the background does not hear Ctrl-C)"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -152,6 +154,23 @@ def test_a_denoiser_is_told_the_spread_of_the_latents_that_its_codec_came_to(wor
 def test_other_settings_in_the_same_folder_are_refused(packed_run, world):
     with pytest.raises(ValueError, match=r"run with another recipe: give another --out"):
         pipeline.train_preset(world, "tiny", packed_run[0], steps=21)
+
+
+def test_a_run_that_goes_on_in_another_process_is_refused(packed_run, world):
+    folder = packed_run[0]
+    hold = (
+        "import sys; from pathlib import Path; from learned_envs.disk import only_writer\n"
+        "with only_writer(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", hold, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with other:
+        assert other.stdout is not None and other.stdout.readline() == b"held\n"
+        with pytest.raises(ValueError, match="is being written by another process: wait"):
+            pipeline.train_preset(world, "tiny", folder)
+        other.kill()
+    assert pipeline.train_preset(world, "tiny", folder).checkpoint == packed_run[1]
 
 
 def test_a_run_goes_on_that_was_begun_before_there_was_a_setting(packed_run, world):

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from learned_envs.disk import full_disk_says, replace_file
+from learned_envs.disk import full_disk_says, only_writer, replace_file
 from learned_envs.dream.weights import resolve
 from learned_envs.models.checkpoint import load_checkpoint
 from learned_envs.models.configuration import from_json, to_json
@@ -50,8 +50,8 @@ def train_preset(
         init_from: Weights of the same configuration to begin from, instead of random ones.
 
     Raises:
-        ValueError: If there is no such preset, or `folder` holds a run with other settings, or
-            there is neither a recording nor a simulator.
+        ValueError: If there is no such preset, or `folder` holds a run with other settings or one
+            that goes on in another process, or there is neither a recording nor a simulator.
         OSError: If the disk is full; what was reached is kept.
     """
     if preset not in world.presets:
@@ -66,21 +66,28 @@ def train_preset(
     changes = {"steps": steps, "batch": batch}
     recipe = dataclasses.replace(recipe, **{k: v for k, v in changes.items() if v is not None})
     settings = {"world": world.name, "model": to_json(config), "recipe": to_json(recipe)}
-    _claim(folder, settings | {"recordings": recordings, "init_from": init_from})
-    _keep_freed_memory()
-    torch.manual_seed(recipe.seed)
-    model, before = config.build(), 0
-    if init_from is not None:
-        model, before = _initial(resolve(init_from, world.name), config)
-    windows, held_out = (simulated if recordings == "sim" else recorded)(world, recipe, recordings)
-    origin = Origin(
-        recipe=recipe, preset=preset, recordings=recordings, init_from=init_from,
-        rows_before=before, frames=0 if recordings == "sim" else frames_recorded(world, recordings),
-    )  # fmt: skip
-    with full_disk_says(
-        f"no space is left for {folder}. What was reached is kept: free some space and run the "
-        "same command again to go on"
+    settings |= {"recordings": recordings, "init_from": init_from}
+    with (
+        only_writer(folder),
+        full_disk_says(
+            f"no space is left for {folder}. What was reached is kept: free some space and run the "
+            "same command again to go on"
+        ),
     ):
+        _claim(folder, settings)
+        _keep_freed_memory()
+        torch.manual_seed(recipe.seed)
+        model, before = config.build(), 0
+        if init_from is not None:
+            model, before = _initial(resolve(init_from, world.name), config)
+        windows, held_out = (simulated if recordings == "sim" else recorded)(
+            world, recipe, recordings
+        )
+        origin = Origin(
+            recipe=recipe, preset=preset, recordings=recordings, init_from=init_from,
+            rows_before=before,
+            frames=0 if recordings == "sim" else frames_recorded(world, recordings),
+        )  # fmt: skip
         return train(
             world, model, origin, folder,
             windows=windows, held_out=held_out, minutes=minutes, device=device,
@@ -117,7 +124,6 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
     """
     path = folder / "run.json"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
         replace_file(path, (json.dumps(settings, indent=1) + "\n").encode())
         return
     try:
