@@ -68,11 +68,11 @@ def train_preset(
     settings = {"world": world.name, "model": to_json(config), "recipe": to_json(recipe)}
     settings |= {"recordings": recordings, "init_from": init_from}
     with (
-        only_writer(folder),
         full_disk_says(
             f"no space is left for {folder}. What was reached is kept: free some space and run the "
             "same command again to go on"
         ),
+        only_writer(folder),
     ):
         _claim(folder, settings)
         _keep_freed_memory()
