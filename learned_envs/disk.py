@@ -47,18 +47,15 @@ def only_writer(folder: Path) -> Iterator[None]:
         ValueError: If another process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock", timeout=0)
     try:
-        lock.acquire()
+        held = FileLock(folder / "lock").acquire(timeout=0)
     except Timeout as error:
         raise ValueError(
             f"{folder} is being written by another process: wait for its end, or stop it "
             "(`kill`; one in the background does not hear Ctrl-C)"
         ) from error
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def replace_file(path: Path, content: bytes) -> None:
