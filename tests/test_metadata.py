@@ -1,5 +1,6 @@
 """A game's own variables: how they are shown, predicted, read, and learned."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -66,6 +67,27 @@ def test_a_clock_goes_on_or_begins_anew():
     assert clock.value_read(values(0.5)[None]).tolist() == [32]
     assert clock.misread(values(0.5)[None], values(32)) == 0
     assert (clock.show(values(12)) - clock.show(values(16))).abs().max() > 0.3
+
+
+def test_what_a_step_came_to_is_told_as_numbers():
+    lives = Count(name="lives", changes=(0.0, -1.0))
+    clock = Clock(name="time", tick=4.0, span=64.0)
+    assert lives.outcome(values(3, 3), values(3, 2)).tolist() == [[1, 0], [0, 1]]
+    assert FLAG.outcome(values(0, 0), values(0, 1)).tolist() == [[1, 0], [0, 1]]
+    assert PLACE.outcome(values(0), values(FAR / 2)).tolist() == [[5]]
+    assert clock.outcome(values(12, 12), values(16, 3)).tolist() == [[0], [1]]
+
+
+@pytest.mark.parametrize("variable", [COUNT, FLAG], ids=lambda variable: variable.name)
+def test_the_odds_of_a_change_are_raised(variable):
+    written = values(0.3, -0.2)[None]
+
+    def odds(written: torch.Tensor) -> float:
+        stays, changes = (variable.surprise(written, values(0), values(x)).item() for x in (0, 1))
+        return math.exp(stays - changes)
+
+    raised = variable.raised(written, values(0), 5.0)
+    assert odds(raised) == pytest.approx(5 * odds(written))
 
 
 def test_what_is_far_less_likely_is_never_drawn():
@@ -234,3 +256,94 @@ def test_training_stops_and_goes_on_to_the_same_parameters(tmp_path):
     assert not trained(tmp_path / "parts", 1e-9)[1]
     again, whole = trained(tmp_path / "parts", None)
     assert whole and all(torch.equal(through[name], again[name]) for name in through)
+
+
+def met(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Latents (rows, 3, 32, 48) of two dots, and whether one is right above the other."""
+    y, x = torch.randint(4, 28, (rows,)), torch.randint(2, 46, (rows,))
+    meets = torch.rand(rows) < 0.5
+    off = torch.where(meets, 0, torch.randint(4, 12, (rows,)))
+    latents, row = torch.full((rows, 3, 32, 48), -0.9), torch.arange(rows)
+    latents[row, 0, y, x] = 1.0
+    latents[row, 1, y - 2, (x + off) % 48] = 1.0
+    return latents, meets
+
+
+def test_what_is_small_and_may_be_anywhere_is_spotted():
+    torch.manual_seed(0)
+    config = MetadataConfig(variables=(COUNT,), width=16, widths=(8, 8), spotted=16)
+    predictor = config.build((3, 32, 48), 1)
+    optimiser = torch.optim.AdamW(predictor.parameters(), 3e-3)
+
+    def foretold(rows: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        latents, meets = met(rows)
+        seen = {
+            "values": torch.stack([torch.zeros(rows), meets.float()], 1)[..., None],
+            "latents": latents[:, None], "actions": torch.zeros(rows, 1, 1),
+            "first": torch.tensor([True, False]).expand(rows, 2),
+        }  # fmt: skip
+        return seen, meets
+
+    for _ in range(400):
+        seen, _ = foretold(64)
+        optimiser.zero_grad()
+        predictor.surprise(**seen).mean().backward()
+        optimiser.step()
+    seen, meets = foretold(500)
+    ahead = predictor.likeliest(**seen, fed_on=False)[:, 0, 0]
+    assert ((ahead == 1) == meets).float().mean() > 0.95
+
+
+def play(rows: int, steps: int) -> dict[str, torch.Tensor]:
+    """Nothing to see; in three steps of ten, without a warning, a life is lost.
+
+    The clock begins anew in the same step.
+    """
+    lost = torch.rand(rows, steps) < 0.3
+    lives, time = [torch.zeros(rows)], [torch.full((rows,), 8.0)]
+    for fell in lost.unbind(1):
+        lives.append(lives[-1] - fell.float())
+        time.append(torch.where(fell, 0.0, time[-1] + 4))
+    return {
+        "values": torch.stack([torch.stack(lives, 1), torch.stack(time, 1)], 2),
+        "latents": torch.zeros(rows, steps, 3, 16, 16),
+        "actions": torch.zeros(rows, steps, 1),
+        "first": torch.zeros(rows, steps + 1, dtype=torch.bool),
+    }
+
+
+@pytest.fixture(scope="module")
+def unforeseen():
+    """A predictor of `play`, taught of one in ten of the steps in which no life is lost."""
+    torch.manual_seed(0)
+    lives, time = Count(name="lives", changes=(0.0, -1.0)), Clock(name="time", tick=4.0, span=99.0)
+    config = MetadataConfig(variables=(lives, time), width=16, widths=(4, 4))
+    predictor = config.build((3, 16, 16), 1)
+    optimiser = torch.optim.AdamW(predictor.parameters(), 1e-2)
+    for _ in range(300):
+        seen = play(64, 2)
+        unexpected = predictor.surprise(**seen, raised=10.0)
+        lost = seen["values"][..., 0].diff(dim=1) != 0
+        taught = lost | (torch.rand(lost.shape) < 0.1)
+        loss = unexpected[..., 0][taught].mean() + unexpected[..., 1].mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return predictor.eval()
+
+
+@torch.no_grad()
+def test_changes_shown_more_often_are_foretold_as_often_as_they_come(unforeseen):
+    seen = play(1000, 1)
+    lost = seen["values"][:, 1, 0] < 0
+    chance = (-unforeseen.surprise(**seen)[:, 0, 0]).exp()[lost].mean()
+    assert chance == pytest.approx(0.3, abs=0.08)  # 0.81 as shown
+
+
+@torch.no_grad()
+def test_variables_that_change_together_are_drawn_together(unforeseen):
+    before = torch.tensor([[0.0, 4.0], [0.0, 8.0]]).expand(2, -1, -1)
+    memory, latents = torch.zeros(2, *unforeseen.memory_shape), torch.zeros(2, 3, 16, 16)
+    chance = torch.tensor([[0.0, 0.5], [0.99, 0.5]])
+    after, _ = unforeseen.predict(before, memory, latents, torch.zeros(2, 1), chance)
+    assert after.tolist() == [[0, 12], [-1, 0]]

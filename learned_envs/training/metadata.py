@@ -11,6 +11,7 @@ from learned_envs.models.actions import ActionEncoding
 from learned_envs.models.codecs.codec import Codec, to_images
 from learned_envs.models.configuration import configuration
 from learned_envs.models.metadata.predictor import MetadataConfig, MetadataPredictor
+from learned_envs.models.metadata.variables import Seldom
 from learned_envs.training.rounds import Log, Rounds, Schedule
 
 
@@ -20,6 +21,9 @@ class MetadataRecipe(Schedule):
 
     Attributes:
         noise: Standard deviation of the noise on the latents of one row in eight.
+        uneventful: Share of the steps in which a count or flag does not change of which it is
+            taught, besides all in which it does. What it predicts is corrected for that (King and
+            Zeng 2001, Logistic Regression in Rare Events Data).
         read_every: Steps between the frames of a window from which values are read.
     """
 
@@ -28,10 +32,13 @@ class MetadataRecipe(Schedule):
     warmup: int = 100
     decay: float = 0.5
     noise: float = 0.02
+    uneventful: float = 0.1
     read_every: int = 4
 
     def __post_init__(self):
         Schedule.__post_init__(self)
+        if not 0 < self.uneventful <= 1:
+            raise ValueError(f"`uneventful` (={self.uneventful}) must be in (0, 1]")
         if self.noise < 0:
             raise ValueError(f"`noise` (={self.noise}) must not be negative")
 
@@ -63,14 +70,21 @@ def metadata_trainer(
         ValueError: If windows lack one of the variables.
     """
     place, names = torch.device(device), predictor.config.names
+    kinds = [isinstance(variable, Seldom) for variable in predictor.config.variables]
+    seldom = torch.tensor(kinds, device=place)
 
     def losses(number: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
         for window in windows(number):
             told = Told.of(window, predictor.config, codec, actions, place)
             noise = recipe.noise * torch.randn_like(told.latents[: len(told.latents) // 8])
             told.latents[: len(noise)] += noise
-            surprise = predictor.surprise(told.values, told.latents, told.codes, told.first)
-            each = surprise[told.valid].mean(0)
+            shown = _shown(told, recipe.uneventful) & seldom
+            surprise = predictor.surprise(
+                told.values, told.latents, told.codes, told.first,
+                looked=shown.any(2), raised=1 / recipe.uneventful,
+            )  # fmt: skip
+            taught = torch.where(seldom, shown, told.valid[..., None])
+            each = (surprise * taught).sum((0, 1)) / taught.sum((0, 1)).clamp(min=1)
             seen = told.latents[:, :: recipe.read_every].flatten(0, 1)
             true = told.values[:, : -1 : recipe.read_every].flatten(0, 1)
             read = predictor.misread(true, seen).mean(0)
@@ -80,6 +94,13 @@ def metadata_trainer(
 
     codec.to(place)
     return Rounds(predictor, recipe, losses, folder, device=place, log=log)
+
+
+def _shown(told: "Told", uneventful: float) -> Tensor:
+    """Valid steps (B, T, V) in which a variable changes, and few of the others."""
+    changed = told.values[:, 1:] != told.values[:, :-1]
+    drawn = torch.rand(told.valid.shape, device=told.valid.device) < uneventful
+    return told.valid[..., None] & (changed | drawn[..., None])
 
 
 class Told:

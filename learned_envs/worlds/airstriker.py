@@ -199,6 +199,7 @@ def small() -> WorldModelConfig:
             Position(name="x", low=137.0, high=412.0),
             Clock(name="time", tick=4.0, span=512.0),
         ),
+        spotted=16,
         reward="score",
         over=(("gameover", 1.0), ("lives", 0.0)),
     )
@@ -229,14 +230,14 @@ def blind() -> WorldModelConfig:
 
 
 def recipe() -> Recipe:
-    """About two hours on one core with AMX: the variables, then dynamics in small batches."""
+    """About three hours on one core: the variables, then dynamics in small batches."""
     from learned_envs.training.metadata import MetadataRecipe
     from learned_envs.training.recipe import Recipe
 
     return Recipe(
         steps=24_000, batch=8, window=32, decay=0.5, warmup=300,
         closing=((0.6, 0.0), (0.7, 0.95)), on_truth=0.6, divergence=3.0,
-        metadata=MetadataRecipe(steps=2_500),
+        metadata=MetadataRecipe(steps=6_000),
     )  # fmt: skip
 
 

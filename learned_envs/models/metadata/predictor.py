@@ -1,10 +1,12 @@
 """Predicts a game's variables: the next from the last two, the latent and the action.
 
 g_phi of the metadata-conditioned model: m(t) from m(t - 1), m(t - 2), the latent and the action.
-What is predicted is fed on, so that a dream knows its own score.
+What is predicted is fed on, so that a dream knows its own score. The variables of a step are
+predicted one after another, each told what the ones before it came to: a life that is lost and a
+clock that begins anew at the same step do so together in a dream, too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -14,7 +16,8 @@ from torch.nn import functional as F
 from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.blocks import convolution
 from learned_envs.models.metadata.memories import Family, memory_of
-from learned_envs.models.metadata.variables import Variable
+from learned_envs.models.metadata.spotter import Spotter
+from learned_envs.models.metadata.variables import Seldom, Variable
 
 _CHANNELS = 24
 
@@ -24,11 +27,13 @@ class MetadataConfig:
     """Which variables there are, how they are predicted, and what follows from them.
 
     Attributes:
-        variables: They.
+        variables: They, in the order in which a step's are predicted.
         family: What remembers the steps before: `lstm`, `gru` or `transformer`.
         width: Channels of what it remembers.
         widths: Channels of the convolutions that look at a latent, each at half the resolution of
             the one before; the first is at a quarter of the latent's.
+        spotted: Features that look for what is a few pixels wide and may be anywhere, and tell
+            counts and flags; 0 for none.
         reward: The variable whose change is the reward, or None where that is not so.
         over: Variables and the values that all of them have when the game is over; empty where the
             variables do not say so.
@@ -38,6 +43,7 @@ class MetadataConfig:
     family: Family = "gru"
     width: int = 128
     widths: tuple[int, ...] = (32, 48, 64)
+    spotted: int = 0
     reward: str | None = None
     over: tuple[tuple[str, float], ...] = ()
 
@@ -125,6 +131,11 @@ class MetadataPredictor(nn.Module):
             nn.Linear(2 * config.width, config.width), nn.ReLU(),
             nn.Linear(config.width, sum(variable.written for variable in config.variables)),
         )  # fmt: skip
+        outcomes = sum(variable.outcomes for variable in config.variables[:-1])
+        self.given = nn.Parameter(torch.zeros(sum(v.written for v in config.variables), outcomes))
+        self.spotter = None
+        if config.spotted:
+            self.spotter = Spotter(channels, config.spotted, len(self.given))
 
     def predict(
         self, values: Tensor, memory: Tensor, latent: Tensor, action: Tensor, chance: Tensor
@@ -141,12 +152,14 @@ class MetadataPredictor(nn.Module):
         Returns:
             The next values (B, V) and memory.
         """
-        written, memory = self._written(values, memory, self.look(self._seen(latent)), action)
-        drawn = [
-            variable.draw(part, values[:, 1, i], chance[:, i])
-            for i, (variable, part) in enumerate(self._parts(written))
-        ]
-        return torch.stack(drawn, 1), memory
+        seen = self._seen(latent)
+        written, memory = self._written(values, memory, self.look(seen), action)
+        written = written + self._spotted(seen)
+
+        def draw(i: int, variable: Variable, part: Tensor, before: Tensor) -> Tensor:
+            return variable.draw(part, before, chance[:, i])
+
+        return self._in_turn(written, values[:, 1], draw)[0], memory
 
     def read(self, latents: Tensor) -> Tensor:
         """Reads values (B, V) from latents (B, C, h, w)."""
@@ -158,7 +171,16 @@ class MetadataPredictor(nn.Module):
         readings = enumerate(self._readings(self.look(self._seen(latents))))
         return torch.stack([v.misread(part, values[:, i]) for i, (v, part) in readings], 1)
 
-    def surprise(self, values: Tensor, latents: Tensor, actions: Tensor, first: Tensor) -> Tensor:
+    def surprise(
+        self,
+        values: Tensor,
+        latents: Tensor,
+        actions: Tensor,
+        first: Tensor,
+        *,
+        looked: Tensor | None = None,
+        raised: float = 1.0,
+    ) -> Tensor:
         """How unexpected stretches of true values are: negative log-likelihoods.
 
         Args:
@@ -166,23 +188,24 @@ class MetadataPredictor(nn.Module):
             latents: (B, T, C, h, w), those before each step.
             actions: (B, T, A) encoded.
             first: (B, T + 1), whether a frame begins an episode, before which nothing is known.
+            looked: (B, T), steps at which something is to be spotted; all if None. Elsewhere the
+                figures of counts and flags mean nothing.
+            raised: By how much the odds of their changes are raised.
 
         Returns:
             (B, T, V).
         """
-        steps = []
-        for t, (written, before) in enumerate(self._walk(values, latents, actions, first)):
-            after = values[:, t + 1]
-            steps.append(
-                torch.stack(
-                    [
-                        variable.surprise(part, before[:, 1, i], after[:, i])
-                        for i, (variable, part) in enumerate(self._parts(written))
-                    ],
-                    1,
-                )
-            )
-        return torch.stack(steps, 1)
+        walk = list(self._walk(values, latents, actions, first, looked))
+        written = torch.cat([written for written, _ in walk])
+        before = torch.cat([before[:, 1] for _, before in walk])
+        after = values[:, 1:].transpose(0, 1).flatten(0, 1)
+        parts = self._in_turn(written, before, lambda i, *_: after[:, i])[1]
+        unexpected = []
+        for i, (variable, part) in enumerate(zip(self.config.variables, parts, strict=True)):
+            if isinstance(variable, Seldom):
+                part = variable.raised(part, before[:, i], raised)
+            unexpected.append(variable.surprise(part, before[:, i], after[:, i]))
+        return torch.stack(unexpected, 1).unflatten(0, (len(walk), -1)).transpose(0, 1)
 
     @torch.no_grad()
     def likeliest(
@@ -192,12 +215,14 @@ class MetadataPredictor(nn.Module):
 
         With `fed_on` each step goes on from the values predicted before it, not from true ones.
         """
+
+        def choose(_: int, variable: Variable, part: Tensor, before: Tensor) -> Tensor:
+            return variable.likeliest(part, before)
+
         steps: list[Tensor] = []
-        walk = self._walk(values, latents, actions, first, steps if fed_on else None)
-        for written, before in walk:
-            parts = enumerate(self._parts(written))
-            next_values = [v.likeliest(part, before[:, 1, i]) for i, (v, part) in parts]
-            steps.append(torch.stack(next_values, 1))
+        predicted = steps if fed_on else None
+        for written, before in self._walk(values, latents, actions, first, None, predicted):
+            steps.append(self._in_turn(written, before[:, 1], choose)[0])
         return torch.stack(steps, 1)
 
     def _walk(
@@ -206,11 +231,14 @@ class MetadataPredictor(nn.Module):
         latents: Tensor,
         actions: Tensor,
         first: Tensor,
+        looked: Tensor | None,
         predicted: list[Tensor] | None = None,
-    ):
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields what is written of each step, and the values (B, 2, V) that it goes on from."""
         memory = values.new_zeros(len(values), *self.memory_shape)
-        looks = self.look(self._seen(latents.flatten(0, 1))).unflatten(0, latents.shape[:2])
+        seen = self._seen(latents.flatten(0, 1))
+        looks = self.look(seen).unflatten(0, latents.shape[:2])
+        spotted = self._spotted(seen, looked).unflatten(0, latents.shape[:2])
         older = values[:, 0]
         for t in range(latents.shape[1]):
             newer = predicted[-1] if predicted else values[:, t]
@@ -220,7 +248,7 @@ class MetadataPredictor(nn.Module):
             memory = torch.where(begins.view(-1, *[1] * (memory.ndim - 1)), 0.0, memory)
             before = torch.stack([older, newer], 1)
             written, memory = self._written(before, memory, looks[:, t], actions[:, t])
-            yield written, before
+            yield written + spotted[:, t], before
             older = newer
 
     def _written(
@@ -231,9 +259,52 @@ class MetadataPredictor(nn.Module):
         output, memory = self.memory.step(features.float(), memory)
         return self.write(torch.cat([output, features], 1)).float(), memory.float()
 
-    def _parts(self, written: Tensor) -> list[tuple[Variable, Tensor]]:
+    def _spotted(self, latents: Tensor, looked: Tensor | None = None) -> Tensor:
+        """What is written (N, written) of counts and flags by what is spotted in latents (N, ...).
+
+        With `looked` (B, T) bool, only of these of the N = B x T latents; zeros else.
+        """
         variables = self.config.variables
-        return list(zip(variables, written.split([v.written for v in variables], 1), strict=True))
+        columns = [isinstance(v, Seldom) for v in variables for _ in range(v.written)]
+        told = torch.tensor(columns, device=latents.device, dtype=torch.float32)
+        if self.spotter is None:
+            return 0 * told.expand(len(latents), -1)
+        if looked is None:
+            return told * self.spotter(latents)
+        spotted = torch.zeros(len(latents), len(columns), device=latents.device)
+        spotted[looked.flatten()] = told * self.spotter(latents[looked.flatten()])
+        return spotted
+
+    def _in_turn(
+        self,
+        written: Tensor,
+        before: Tensor,
+        choose: Callable[[int, Variable, Tensor, Tensor], Tensor],
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Chooses the variables' values one after another, each told what came of those before it.
+
+        Args:
+            written: (B, written).
+            before: (B, V), the values before the step.
+            choose: From a variable's number, itself, its part of what is written, and its values
+                (B,) before the step, makes those after.
+
+        Returns:
+            The values (B, V), and the parts.
+        """
+        values: list[Tensor] = []
+        parts: list[Tensor] = []
+        come = written[:, :0]
+        until = 0
+        for i, variable in enumerate(self.config.variables):
+            own = slice(until, until := until + variable.written)
+            part = written[:, own]
+            if i:
+                part = part + F.linear(come, self.given[own, : come.shape[1]]).float()
+            parts.append(part)
+            values.append(choose(i, variable, part, before[:, i]))
+            come = torch.cat([come, variable.outcome(before[:, i], values[i])], 1)
+        return torch.stack(values, 1), parts
 
     def _readings(self, look: Tensor) -> list[tuple[Variable, Tensor]]:
         variables = self.config.variables

@@ -3,7 +3,8 @@
 A score rises by few amounts, a flag has few values, a position moves, a clock goes on or begins
 anew: each kind has a likelihood of its own. They are shown as noise levels are to a denoiser, as
 cosines and sines; flags as one-hot vectors. Where nobody tells their values, they are read from the
-picture.
+picture. Counts and flags change seldom: they may be taught on all changes and few other steps, if
+the odds of a change are raised as much.
 """
 
 import math
@@ -51,6 +52,11 @@ class Count:
         return len(self.changes)
 
     @property
+    def outcomes(self) -> int:
+        """How many numbers tell what a step came to."""
+        return len(self.changes)
+
+    @property
     def read(self) -> int:
         """How many numbers it is read from a picture as."""
         return 1
@@ -61,8 +67,16 @@ class Count:
 
     def surprise(self, written: Tensor, before: Tensor, after: Tensor) -> Tensor:
         """Negative log-likelihood (n,) of `after` (n,), of predictions (n, written)."""
-        apart = (after - before)[:, None] - torch.tensor(self.changes, device=after.device)
-        return F.cross_entropy(written, apart.abs().argmin(1), reduction="none")
+        return F.cross_entropy(written, self._change(before, after), reduction="none")
+
+    def raised(self, written: Tensor, before: Tensor, times: float) -> Tensor:
+        """Predictions (n, written) in which the odds of a change are so many `times` as high."""
+        changed = [change != 0 for change in self.changes]
+        return written + math.log(times) * torch.tensor(changed, device=written.device)
+
+    def outcome(self, before: Tensor, after: Tensor) -> Tensor:
+        """What a step came to, (n, outcomes), as other variables' predictions are told it."""
+        return F.one_hot(self._change(before, after), self.outcomes).float()
 
     def draw(self, written: Tensor, before: Tensor, chance: Tensor) -> Tensor:
         """A next value (n,), drawn by `chance` (n,) uniform in [0, 1)."""
@@ -80,6 +94,10 @@ class Count:
     def value_read(self, read: Tensor) -> Tensor:
         """The value (n,) that was read, of whole usual changes."""
         return torch.round(read[:, 0]) * self.scale
+
+    def _change(self, before: Tensor, after: Tensor) -> Tensor:
+        apart = (after - before)[:, None] - torch.tensor(self.changes, device=after.device)
+        return apart.abs().argmin(1)
 
 
 @configuration
@@ -111,6 +129,11 @@ class Flag:
         return len(self.values)
 
     @property
+    def outcomes(self) -> int:
+        """How many numbers tell what a step came to."""
+        return len(self.values)
+
+    @property
     def read(self) -> int:
         """How many numbers it is read from a picture as."""
         return len(self.values)
@@ -122,6 +145,14 @@ class Flag:
     def surprise(self, written: Tensor, before: Tensor, after: Tensor) -> Tensor:
         """Negative log-likelihood (n,) of `after` (n,), of predictions (n, written)."""
         return F.cross_entropy(written, self._place(after), reduction="none")
+
+    def raised(self, written: Tensor, before: Tensor, times: float) -> Tensor:
+        """Predictions (n, written) in which the odds of a change are so many `times` as high."""
+        return written + math.log(times) * (1 - self.show(before))
+
+    def outcome(self, before: Tensor, after: Tensor) -> Tensor:
+        """What a step came to, (n, outcomes), as other variables' predictions are told it."""
+        return self.show(after)
 
     def draw(self, written: Tensor, before: Tensor, chance: Tensor) -> Tensor:
         """A next value (n,), drawn by `chance` (n,) uniform in [0, 1)."""
@@ -178,6 +209,11 @@ class Position:
         return 3 * self.ways
 
     @property
+    def outcomes(self) -> int:
+        """How many numbers tell what a step came to."""
+        return 1
+
+    @property
     def read(self) -> int:
         """How many numbers it is read from a picture as."""
         return 1
@@ -196,6 +232,10 @@ class Position:
         apart = (10 * (after - before) / self._range)[:, None] - change
         each = chance - apart.abs() / width - (2 * width).log()
         return -each.logsumexp(1)
+
+    def outcome(self, before: Tensor, after: Tensor) -> Tensor:
+        """What a step came to, (n, outcomes), as other variables' predictions are told it."""
+        return 10 * (after - before)[:, None] / self._range
 
     def draw(self, written: Tensor, before: Tensor, chance: Tensor) -> Tensor:
         """A next value (n,): where one of the ways, drawn by `chance` (n,), is centred."""
@@ -255,6 +295,11 @@ class Clock:
         return 2
 
     @property
+    def outcomes(self) -> int:
+        """How many numbers tell what a step came to."""
+        return 1
+
+    @property
     def read(self) -> int:
         """How many numbers it is read from a picture as."""
         return 1
@@ -266,6 +311,10 @@ class Clock:
     def surprise(self, written: Tensor, before: Tensor, after: Tensor) -> Tensor:
         """Negative log-likelihood (n,) of `after` (n,), of predictions (n, written)."""
         return F.cross_entropy(written, (after < before).long(), reduction="none")
+
+    def outcome(self, before: Tensor, after: Tensor) -> Tensor:
+        """What a step came to, (n, outcomes), as other variables' predictions are told it."""
+        return (after < before)[:, None].float()
 
     def draw(self, written: Tensor, before: Tensor, chance: Tensor) -> Tensor:
         """A next value (n,), drawn by `chance` (n,) uniform in [0, 1)."""
@@ -284,7 +333,10 @@ class Clock:
         return torch.round(read[:, 0].clamp(min=0) * self.span / self.tick) * self.tick
 
 
-Variable = Count | Flag | Position | Clock
+Seldom = Count | Flag
+"""What changes in few steps."""
+
+Variable = Seldom | Position | Clock
 
 
 def _waves(values: Tensor, slowest: float, fastest: float = 1.0) -> Tensor:
