@@ -127,15 +127,16 @@ class MetadataPredictor(nn.Module):
         self.mix = nn.Linear(places + 2 * config.seen + action_size, config.width)
         self.memory = memory_of(config.family, config.width)
         self.memory_shape = self.memory.shape
+        written = sum(variable.written for variable in config.variables)
         self.write = nn.Sequential(
             nn.Linear(2 * config.width, config.width), nn.ReLU(),
-            nn.Linear(config.width, sum(variable.written for variable in config.variables)),
+            nn.Linear(config.width, written),
         )  # fmt: skip
         outcomes = sum(variable.outcomes for variable in config.variables[:-1])
-        self.given = nn.Parameter(torch.zeros(sum(v.written for v in config.variables), outcomes))
+        self.given = nn.Parameter(torch.zeros(written, outcomes))
         self.spotter = None
         if config.spotted:
-            self.spotter = Spotter(channels, config.spotted, len(self.given))
+            self.spotter = Spotter(channels, config.spotted, written)
 
     def predict(
         self, values: Tensor, memory: Tensor, latent: Tensor, action: Tensor, chance: Tensor

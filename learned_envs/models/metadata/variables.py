@@ -229,7 +229,7 @@ class Position:
     def surprise(self, written: Tensor, before: Tensor, after: Tensor) -> Tensor:
         """Negative log-likelihood (n,) of `after` (n,), of predictions (n, written)."""
         chance, change, width = self._ways(written)
-        apart = (10 * (after - before) / self._range)[:, None] - change
+        apart = self.outcome(before, after) - change
         each = chance - apart.abs() / width - (2 * width).log()
         return -each.logsumexp(1)
 
