@@ -53,6 +53,9 @@ FAMILIES = {
     "memory": SparseEditorConfig(
         patch=2, widths=(8, 12), blocks=(1, 1), head=8, memory=6, **GLIMPSE
     ),
+    "carried": SparseEditorConfig(
+        patch=2, widths=(8, 12), blocks=(1, 1), head=8, shifts=((1, 0), (0, -3)), **GLIMPSE
+    ),
     "unet": DiffusionDynamicsConfig(
         denoiser=UNET, diffusion=DiffusionConfig(steps=2), context_noise=0.2
     ),

@@ -7,7 +7,7 @@ import torch
 
 from learned_envs.models.actions import DiscreteActions
 from learned_envs.models.codecs.identity import IdentityConfig
-from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig
+from learned_envs.models.dynamics.sparse_editor import SparseEditorConfig, Truth, Written
 from learned_envs.models.world_model import WorldModel, WorldModelConfig, training_noise
 
 LIKELY = 0.9
@@ -122,9 +122,10 @@ def test_a_choice_is_credited_by_its_mask_where_the_values_are_alike(
     shape = (1, 1, 8, 8)
     target = values = torch.full((1, 3, 8, 8), 0.5)
     changed = near = torch.full(shape, float(comes))
+    truth = Truth(target, changed, near, missed=None)
     marked, unmarked = (
-        model.dynamics._error(values, torch.full(shape, odds), target, changed, near)
-        for odds in (5.0, -5.0)
+        model.dynamics._error(Written(values, torch.full(shape, mask), odds=None), truth)
+        for mask in (5.0, -5.0)
     )
     assert bool(marked < unmarked) is comes
 

@@ -14,6 +14,7 @@ Guzman-Rivera et al. 2012).
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from torch.nn import functional as F
 from learned_envs.models.actions import ActionEncoding
 from learned_envs.models.configuration import configuration
 from learned_envs.models.dynamics.blocks import ResidualBlock, UpBlock, convolution
+from learned_envs.models.dynamics.carried import Carried, likeliest, mixed_error
 from learned_envs.models.dynamics.dynamics import (
     Dynamics,
     Noise,
@@ -68,6 +70,8 @@ class SparseEditorConfig:
         context_noise: Largest standard deviation of the noise added to the context in training.
         memory: Steps for which each place is known to have changed last, 0 for none: what happens
             so many steps after something was seen, and long after it left the context.
+        shifts: Displacements (down, right), in places of the latent, by which things keep moving: a
+            place may take over what lay there, to the bit. Empty where all is drawn anew.
     """
 
     context: int = 4
@@ -90,6 +94,7 @@ class SparseEditorConfig:
     mask_weight: float = 0.2
     context_noise: float = 0.1
     memory: int = 0
+    shifts: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self):
         if len(self.widths) != len(self.blocks):
@@ -106,6 +111,29 @@ class SparseEditorConfig:
     def build(self, latent_shape: tuple[int, int, int], actions: ActionEncoding) -> "SparseEditor":
         """Builds the editor for latents (C, h, w)."""
         return SparseEditor(self, latent_shape, actions)
+
+
+class Truth(NamedTuple):
+    """What came to pass: the next latent, where it changed, near there, and candidates' errors."""
+
+    target: Tensor
+    changed: Tensor
+    near: Tensor
+    missed: Tensor | None
+
+
+class Written(NamedTuple):
+    """What one choice would write.
+
+    Attributes:
+        values: (B, C, h, w), new values.
+        mask: (B, 1, h, w), log-odds of change.
+        odds: (B, K + 1, h, w), log-odds of the new value and of each `Carried` candidate.
+    """
+
+    values: Tensor
+    mask: Tensor
+    odds: Tensor | None
 
 
 class SparseEditor(Dynamics):
@@ -126,6 +154,7 @@ class SparseEditor(Dynamics):
                 "patch times 2 for each resolution after the first"
             )
         self.config = config
+        self.channels = channels
         self.context = config.context
         self.state_spec = {}
         self.noise_spec = {"choice": NoiseSpec((1,), "uniform")}
@@ -166,11 +195,15 @@ class SparseEditor(Dynamics):
         self.expected_error = nn.Linear(coarsest + config.glimpse_widths[-1], 1)
         self.choice = nn.Linear(config.choices, finest, bias=False)
         self.last = ResidualBlock(finest)
-        written = nn.Conv2d(config.head, (channels + 1) * config.patch**2, 1)
+        self.carried = Carried(channels, config.shifts) if config.shifts else None
+        options = self.carried.options if self.carried is not None else 0
+        written = nn.Conv2d(config.head, (channels + 1 + options) * config.patch**2, 1)
         with torch.no_grad():  # begin by writing mid-grey and marking little as changed
             written.weight.mul_(0.1)
             assert written.bias is not None
-            written.bias[channels * config.patch**2 :].fill_(-3.0)
+            values, mask = channels * config.patch**2, config.patch**2
+            written.bias[values : values + mask].fill_(-3.0)
+            written.bias[values + mask :].zero_()
         self.write = nn.Sequential(nn.Conv2d(finest, config.head, 1), nn.ReLU(), written)
 
     def predict(self, state: State, action: Tensor, noise: Noise) -> Prediction:
@@ -179,15 +212,23 @@ class SparseEditor(Dynamics):
         features, prior, expected = self._features(state["latents"], state, action, quiet)
         cumulative = self._chances(prior).cumsum(1)[:, :-1]
         chosen = (noise["choice"] >= cumulative).sum(1)
-        values, mask = self._write(features, self._one_hot(chosen))
-        return Prediction(
-            latent=values,
-            edited=self._edited(mask),
-            surprise=expected,
-            decisions=lambda: {
+        written = self._write(features, self._one_hot(chosen))
+
+        def decisions() -> dict[str, Tensor]:
+            found = {
                 "choice": noise["choice"] - cumulative,
-                "edit": mask - self._threshold,
-            },
+                "edit": written.mask - self._threshold,
+            }
+            if written.odds is None:
+                return found
+            best = written.odds.topk(2, dim=1).values
+            return found | {"carried": best[:, :1] - best[:, 1:]}
+
+        return Prediction(
+            latent=self._drawn(features, written),
+            edited=self._edited(written.mask),
+            surprise=expected,
+            decisions=decisions,
         )
 
     def remember(self, state: State, before: Tensor, after: Tensor) -> State:
@@ -211,28 +252,36 @@ class SparseEditor(Dynamics):
         features, prior, expected = self._features(latents, state, action, level)
         changed = ((target - newest).abs().amax(1, keepdim=True) > self.config.tolerance).float()
         near = F.max_pool2d(changed, 3, 1, 1)
+        truth = Truth(target, changed, near, self._missed(features, target))
         with torch.no_grad():
             futures = [self._write(features, self._one_hot(c)) for c in self._every_choice(action)]
-            errors = torch.stack([self._error(*f, target, changed, near) for f in futures], dim=1)
+            errors = torch.stack([self._error(f, truth) for f in futures], dim=1)
             # Without the prior in it: with it, one choice would take all before they differ.
             credit = (-errors / self.config.temperature).softmax(1)
             as_dreamed = torch.rand_like(noise["choice"]) < self.config.as_dreamed
             cumulative = torch.where(as_dreamed, self._chances(prior), credit).cumsum(1)[:, :-1]
             chosen = (noise["choice"] >= cumulative).sum(1)
-        values, mask = self._write(features, self._one_hot(chosen))
-        error, mask_error = self._errors(values, mask, target, changed, near)
+        written = self._write(features, self._one_hot(chosen))
+        error, mask_error = self._errors(written, truth)
         places = near.sum().clamp(min=1)
         write, marks = error.sum() / places, mask_error.sum() / places
-        choice = self._choice_error(prior, credit, self._openness(futures, newest))
+        drawn = [(self._drawn(features, future), future.mask) for future in futures]
+        choice = self._choice_error(prior, credit, self._openness(drawn, newest))
         surprise = F.smooth_l1_loss(expected, (error.detach() + 1e-2).log())
         config = self.config
         total = write + config.mask_weight * marks + config.choice_weight * choice + 0.02 * surprise
         parts = {"write": write, "mask": marks, "choice": choice, "surprise": surprise}
-        prediction = Prediction(
-            latent=values.detach(), edited=self._edited(mask), surprise=expected.detach()
-        )
+
+        @torch.no_grad()
+        def prediction() -> Prediction:
+            return Prediction(
+                latent=self._drawn(features, written).detach(),
+                edited=self._edited(written.mask),
+                surprise=expected.detach(),
+            )
+
         figures = {name: value.detach() for name, value in parts.items()}
-        return StepLoss(total=total, parts=figures, prediction=lambda: prediction)
+        return StepLoss(total=total, parts=figures, prediction=prediction)
 
     def _with_noise(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Adds noise to the context of one row in eight; returns latents and levels (B, 1).
@@ -271,33 +320,49 @@ class SparseEditor(Dynamics):
         pooled = torch.cat([pooled, glimpsed], 1)
         prior = self.prior(torch.cat([evidence, pooled], 1)).float()
         expected = self.expected_error(pooled.detach())[:, 0].float()
-        return glimpses | {"grid": x}, prior, expected
+        carried = self.carried.read(latents) if self.carried is not None else {}
+        return glimpses | carried | {"grid": x}, prior, expected
 
-    def _write(self, features: dict[str, Tensor], choice: Tensor) -> tuple[Tensor, Tensor]:
-        """Values (B, C, h, w) and log-odds of change (B, 1, h, w)."""
+    def _write(self, features: dict[str, Tensor], choice: Tensor) -> Written:
         x = self.last(features["grid"] + self.choice(choice)[:, :, None, None])
-        written = F.pixel_shuffle(self.write(F.relu(x)), self.config.patch).float()
+        written = F.pixel_shuffle(self.write(F.relu(x)), self.config.patch).float().contiguous()
+        written, odds = written.split([self.channels + 1, written.shape[1] - self.channels - 1], 1)
         written = written + self.glimpses.edit(features, choice, written.shape[2:])
-        return written[:, :-1], written[:, -1:]
+        values, mask = written[:, :-1], written[:, -1:]
+        if self.carried is None:
+            return Written(values, mask, None)
+        return Written(values, mask + features["change"], odds + features["odds"])
 
-    def _error(
-        self, values: Tensor, mask: Tensor, target: Tensor, changed: Tensor, near: Tensor
-    ) -> Tensor:
+    def _drawn(self, features: dict[str, Tensor], written: Written) -> Tensor:
+        """The values (B, C, h, w) of the places that are rewritten."""
+        if written.odds is None:
+            return written.values
+        return likeliest(written.values, features["candidates"], written.odds)
+
+    def _missed(self, features: dict[str, Tensor], target: Tensor) -> Tensor | None:
+        """The error (B, K, h, w) of every candidate."""
+        if self.carried is None:
+            return None
+        return (features["candidates"] - target[:, None]).abs().mean(2)
+
+    def _error(self, written: Written, truth: Truth) -> Tensor:
         """What a choice is credited by (B,): the error of its values and of its mask.
 
         Where a thing comes or does not, the values are alike, and the mask tells the futures apart.
         """
-        error, mask_error = self._errors(values, mask, target, changed, near)
+        error, mask_error = self._errors(written, truth)
         return error + self.config.mask_weight * mask_error.sum((1, 2, 3))
 
-    def _errors(
-        self, values: Tensor, mask: Tensor, target: Tensor, changed: Tensor, near: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _errors(self, written: Written, truth: Truth) -> tuple[Tensor, Tensor]:
         """Summed error of what is written at or near a change (B,), and the mask's (B, 1, h, w)."""
-        region = torch.maximum(near, (mask > self._threshold).float())
-        error = ((values - target).abs().mean(1, keepdim=True) * region).sum((1, 2, 3))
-        mask_error = F.binary_cross_entropy_with_logits(mask, changed, reduction="none")
-        return error, mask_error
+        region = torch.maximum(truth.near, (written.mask > self._threshold).float())
+        error = (written.values - truth.target).abs().mean(1, keepdim=True)
+        if written.odds is not None and truth.missed is not None:
+            error = mixed_error(torch.cat([error, truth.missed], 1), written.odds)
+        mask_error = F.binary_cross_entropy_with_logits(
+            written.mask, truth.changed, reduction="none"
+        )
+        return (error * region).sum((1, 2, 3)), mask_error
 
     def _openness(self, futures: list[tuple[Tensor, Tensor]], newest: Tensor) -> Tensor:
         """How far apart the futures of all choices are (B,), from 0 (one and the same) to 1."""
