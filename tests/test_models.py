@@ -54,7 +54,7 @@ FAMILIES = {
         patch=2, widths=(8, 12), blocks=(1, 1), head=8, memory=6, **GLIMPSE
     ),
     "carried": SparseEditorConfig(
-        patch=2, widths=(8, 12), blocks=(1, 1), head=8, shifts=((1, 0), (0, -3)), **GLIMPSE
+        patch=2, widths=(8, 12), blocks=(1, 1), head=8, shifts=((1, 0), (0, -3)), lots=2, **GLIMPSE
     ),
     "unet": DiffusionDynamicsConfig(
         denoiser=UNET, diffusion=DiffusionConfig(steps=2), context_noise=0.2

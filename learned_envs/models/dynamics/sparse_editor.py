@@ -11,6 +11,10 @@ place as closely as the writing does: what tells two futures apart may be a hund
 and a prior that cannot see it draws lots where nothing is open. This is expectation maximisation
 for a mixture with Laplace likelihood (Dempster et al. 1977; multiple choice learning,
 Guzman-Rivera et al. 2012).
+
+What comes out of nowhere, as stars do at the edge of a sky, is a choice of its own at every place,
+and likely at none. Where nothing else is going on, such places are drawn by *lot*, each as often as
+it is expected: else the sky would empty.
 """
 
 import math
@@ -33,6 +37,8 @@ from learned_envs.models.dynamics.dynamics import (
     StepLoss,
 )
 from learned_envs.models.dynamics.glimpses import Glimpses
+
+_QUIET = 0.1  # probability of a change below which a place is not expected to change
 
 
 @configuration
@@ -72,6 +78,8 @@ class SparseEditorConfig:
             so many steps after something was seen, and long after it left the context.
         shifts: Displacements (down, right), in places of the latent, by which things keep moving: a
             place may take over what lay there, to the bit. Empty where all is drawn anew.
+        lots: Side of the squares of places that share a lot, a divisor of `patch`: about the size
+            of what comes out of nowhere. 0 where nothing does.
     """
 
     context: int = 4
@@ -95,6 +103,7 @@ class SparseEditorConfig:
     context_noise: float = 0.1
     memory: int = 0
     shifts: tuple[tuple[int, int], ...] = ()
+    lots: int = 0
 
     def __post_init__(self):
         if len(self.widths) != len(self.blocks):
@@ -105,6 +114,8 @@ class SparseEditorConfig:
             raise ValueError(f"`context` (={self.context}) must be at least 2: motion is looked at")
         if self.glimpse % 4:
             raise ValueError(f"`glimpse` (={self.glimpse}) must be divisible by 4")
+        if self.lots < 0 or (self.lots and self.patch % self.lots):
+            raise ValueError(f"`lots` (={self.lots}) must be 0 or divide `patch` (={self.patch})")
         if not 0 < self.least_chance <= 1:
             raise ValueError(f"`least_chance` (={self.least_chance}) must be above 0 and at most 1")
 
@@ -158,6 +169,9 @@ class SparseEditor(Dynamics):
         self.context = config.context
         self.state_spec = {}
         self.noise_spec = {"choice": NoiseSpec((1,), "uniform")}
+        if config.lots:
+            squares = height // config.lots, width // config.lots
+            self.noise_spec["lots"] = NoiseSpec((1, *squares), "uniform")
         finest, coarsest = config.widths[0], config.widths[-1]
         grid = height // config.patch, width // config.patch
         if config.memory:
@@ -213,23 +227,26 @@ class SparseEditor(Dynamics):
         cumulative = self._chances(prior).cumsum(1)[:, :-1]
         chosen = (noise["choice"] >= cumulative).sum(1)
         written = self._write(features, self._one_hot(chosen))
+        latent, edited = self._drawn(features, written), self._edited(written.mask)
+        lots = self._lots(noise) if self.config.lots else None
+        if lots is not None:
+            born = self._quiet(written.mask) & (written.mask.sigmoid() > lots)
+            latent, edited = torch.where(born, written.values, latent), edited | born
 
         def decisions() -> dict[str, Tensor]:
             found = {
                 "choice": noise["choice"] - cumulative,
                 "edit": written.mask - self._threshold,
             }
-            if written.odds is None:
-                return found
-            best = written.odds.topk(2, dim=1).values
-            return found | {"carried": best[:, :1] - best[:, 1:]}
+            if written.odds is not None:
+                best = written.odds.topk(2, dim=1).values
+                found["carried"] = best[:, :1] - best[:, 1:]
+            if lots is not None:
+                found["born"] = written.mask.sigmoid() - lots
+                found["quiet"] = self._bustle(written.mask) - _QUIET
+            return found
 
-        return Prediction(
-            latent=self._drawn(features, written),
-            edited=self._edited(written.mask),
-            surprise=expected,
-            decisions=decisions,
-        )
+        return Prediction(latent=latent, edited=edited, surprise=expected, decisions=decisions)
 
     def remember(self, state: State, before: Tensor, after: Tensor) -> State:
         """See `Dynamics.remember`: for each place of the grid, how recently it changed.
@@ -274,11 +291,11 @@ class SparseEditor(Dynamics):
 
         @torch.no_grad()
         def prediction() -> Prediction:
-            return Prediction(
-                latent=self._drawn(features, written).detach(),
-                edited=self._edited(written.mask),
-                surprise=expected.detach(),
-            )
+            latent, edited = self._drawn(features, written), self._edited(written.mask)
+            if config.lots:  # the lots are drawn as the truth has it
+                born = self._quiet(written.mask) & (changed > 0)
+                latent, edited = torch.where(born, target, latent), edited | born
+            return Prediction(latent=latent.detach(), edited=edited, surprise=expected.detach())
 
         figures = {name: value.detach() for name, value in parts.items()}
         return StepLoss(total=total, parts=figures, prediction=prediction)
@@ -391,6 +408,19 @@ class SparseEditor(Dynamics):
 
     def _edited(self, mask: Tensor) -> Tensor:
         return mask > self._threshold
+
+    def _lots(self, noise: Noise) -> Tensor:
+        """The lot of every place (B, 1, h, w), uniform."""
+        side = self.config.lots
+        return noise["lots"].repeat_interleave(side, 2).repeat_interleave(side, 3)
+
+    def _quiet(self, mask: Tensor) -> Tensor:
+        """Places (B, 1, h, w) near which nothing is expected to change."""
+        return self._bustle(mask) < _QUIET
+
+    def _bustle(self, mask: Tensor) -> Tensor:
+        """The largest probability of a change at or near a place."""
+        return F.max_pool2d(mask.sigmoid(), 5, 1, 2)
 
     def _one_hot(self, chosen: Tensor) -> Tensor:
         return F.one_hot(chosen, self.config.choices).float()
