@@ -34,9 +34,13 @@ def test_an_error_is_none_only_where_what_is_right_is_thought_certain(odds, leas
     assert least <= error <= most
 
 
-def test_with_one_option_the_error_is_its_own():
-    error = mixed_error(torch.full((1, 1, 1, 1), 0.7), torch.full((1, 1, 1, 1), 4.0))
-    assert error.item() == pytest.approx(0.7)
+def test_a_new_value_learns_where_no_candidate_is_right_even_if_one_is_nearer():
+    new, missed = torch.tensor([1.0, 1.0], requires_grad=True), torch.tensor([0.5, 0.0])
+    errors = torch.stack([new, missed]).view(1, 2, 1, 2)
+    mixed_error(errors, torch.zeros(1, 2, 1, 2)).sum().backward()
+    assert new.grad is not None
+    assert new.grad[0] > 0.9
+    assert new.grad[1] < 0.01
 
 
 def flights(rows: int) -> torch.Tensor:

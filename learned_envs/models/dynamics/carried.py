@@ -88,7 +88,11 @@ def mixed_error(errors: Tensor, odds: Tensor) -> Tensor:
     """Of options' errors and log-odds (B, K + 1, h, w), that of their mixture (B, 1, h, w).
 
     The negative log-likelihood of a mixture of Laplace distributions, in the unit of the errors: 0
-    where the only option thought possible is right.
+    where the only option thought possible is right. Where no candidate is, the new value's error is
+    added: while it is still further from the truth than one of them, likelihood alone would not
+    teach it, and nothing new would ever be drawn.
     """
     likelihood = odds.log_softmax(1) - errors / _SPREAD
-    return -_SPREAD * likelihood.logsumexp(1, keepdim=True)
+    new, missed = errors[:, :1], errors[:, 1:]
+    unexplained = (missed > _SPREAD).all(1, keepdim=True)
+    return unexplained * new - _SPREAD * likelihood.logsumexp(1, keepdim=True)
