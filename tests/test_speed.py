@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -256,6 +257,22 @@ def test_dreams_are_stepped_alone_and_in_batches_in_every_runtime_and_dtype(weig
         ("torch", state), ("onnx", state + shown)
     }  # fmt: skip
     assert all((item.peak_bytes > state) is (item.runtime == "torch") for item in measured)
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_left_out_and_named(weights, monkeypatch):
+    def rows_timed(*batches: int) -> list[Throughput]:
+        return dream_throughput(
+            WORLD, weights, gflop=0.5, batches=batches, device="cpu", budget=ONE_CALL
+        )
+
+    needed = max(item.peak_bytes for item in rows_timed(1))
+    free = SimpleNamespace(available=2.5 * needed)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: free)
+    measured = rows_timed(1, 3)
+    assert {item.rows for item in measured} == {1}
+    peaks = {"cpu": dict.fromkeys(dtypes("cpu"), 256.0)}
+    table = throughput_table(WORLD, measured, peaks, "", batches=(1, 3))
+    assert table.note.endswith("Left out for want of memory: 3 rows on cpu.")
 
 
 # What bounds a batch

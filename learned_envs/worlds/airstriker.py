@@ -230,7 +230,9 @@ def blind() -> WorldModelConfig:
         image_size=IMAGE_SIZE,
         actions=DiscreteActions(count=len(ACTIONS)),
         codec=IdentityConfig(),
-        dynamics=SparseEditorConfig(choices=2, as_dreamed=0.33, memory=32, shifts=SHIFTS, lots=2),
+        dynamics=SparseEditorConfig(
+            choices=2, as_dreamed=0.33, memory=32, shifts=SHIFTS, lots=2, moments=32
+        ),
         heads=HeadsConfig(rewards=(0.0, 20.0, 40.0), patch=4),
     )
 

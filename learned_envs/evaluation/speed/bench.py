@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from learned_envs.dream.weights import packaged, resolve
-from learned_envs.evaluation.results import as_markdown, record_table
+from learned_envs.evaluation.results import Table, as_markdown, record_table
 from learned_envs.evaluation.speed.bound import bound_table, bounds
 from learned_envs.evaluation.speed.cost import (
     cost_table,
@@ -49,7 +49,8 @@ def bench(
     Args:
         world: What is dreamed and, where it can be, played.
         weights: Folder of the checkpoint that dreams; the packaged weights if None.
-        batches: Rows in the batches of dreams.
+        batches: Rows in the batches of dreams, fewest first; those that do not fit into the memory
+            that is free are left out.
         batch: Rows of the real batch, and of the dreams whose time is broken down.
         turns: Of each model in the table of costs.
         sizes: Of the matrices whose product gives the machine's peak; see `matrix_peak`.
@@ -70,9 +71,14 @@ def bench(
     checkpoint = resolve(weights, world.name)
     moments = moments_of(world)
     gflop = count_gflop(load_checkpoint(checkpoint).model, moments)
+
+    def show(table: Table, of_any_weights: bool = False) -> None:
+        print(as_markdown(table), flush=True)
+        if docs is not None and (of_any_weights or checkpoint == packaged(world.name)):
+            record_table(docs, table)
+
     costs = step_costs(reference_models(world), moments, turns=turns)
-    tables = [cost_table(world, costs, command)]
-    print(as_markdown(tables[0]))
+    show(cost_table(world, costs, command), of_any_weights=True)
     peaks = {
         device: {
             dtype: matrix_peak(device, dtype, sizes=sizes, budget=budget)
@@ -85,16 +91,9 @@ def bench(
         measured += dream_throughput(
             world, weights, gflop=gflop, batches=batches, device=device, budget=budget
         )
+    show(throughput_table(world, measured, peaks, command, batches))
     found = bounds(world, weights, measured, peaks, batch)
-    tables += [
-        throughput_table(world, measured, peaks, command),
-        bound_table(world, found, command),
-    ]
-    for table in tables[1:]:
-        print(as_markdown(table))
-    if docs is not None:
-        for table in tables if checkpoint == packaged(world.name) else tables[:1]:
-            record_table(docs, table)
+    show(bound_table(world, found, command))
     figures = {
         "costs": [asdict(cost) for cost in costs],
         "peaks": peaks,

@@ -9,6 +9,7 @@ from itertools import cycle
 from typing import Any
 
 import gymnasium as gym
+import psutil
 import torch
 from gymnasium.vector import VectorEnv
 
@@ -134,21 +135,24 @@ def dream_throughput(
 ) -> list[Throughput]:
     """Times a single dream and batches on a device, in torch in fp32 and, where it pays, bf16.
 
-    On the CPU also in ONNX Runtime in fp32, if the checkpoint holds a graph.
+    On the CPU also in ONNX Runtime in fp32, if the checkpoint holds a graph. A batch that, going by
+    those before it, wants more memory than is free is left out.
 
     Args:
         world: What is dreamed.
         weights: Folder of a checkpoint; the packaged weights if None.
         gflop: Billions of operations of one row's step.
-        batches: Rows in each batch.
+        batches: Rows in each batch, fewest first.
         device: `cpu` or `cuda`.
         budget: Of each row of the table.
     """
     kinds = [("torch", dtype) for dtype in dtypes(device)]
     if device == "cpu" and (resolve(weights, world.name) / GRAPH).exists():
         kinds.append(("onnx", "fp32"))
-    measured = []
+    measured: list[Throughput] = []
     for what, rows in [(DREAM, 1), *((DREAM_BATCH, rows) for rows in batches)]:
+        if rows * max((item.peak_bytes for item in measured), default=0) > _spare_bytes(device):
+            break
         for runtime, dtype in kinds:
             if what == DREAM:
                 env = DreamEnv(weights, world=world.name, runtime=runtime, device=device)
@@ -168,10 +172,26 @@ def dream_throughput(
     return measured
 
 
+def _spare_bytes(device: str) -> float:
+    """What a call may take of the device's memory: most of what is free."""
+    free = torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
+    return 0.75 * free
+
+
 def throughput_table(
-    world: World, measured: Sequence[Throughput], peaks: Peaks, command: str
+    world: World,
+    measured: Sequence[Throughput],
+    peaks: Peaks,
+    command: str,
+    batches: Sequence[int] = (),
 ) -> Table:
-    """One row for each thing that was timed."""
+    """One row for each thing that was timed; says which of `batches` were left out."""
+    left_out = [
+        f"{rows:,} rows on {device}"
+        for device in peaks
+        for rows in batches
+        if (DREAM_BATCH, rows, device) not in {(m.what, m.rows, m.device) for m in measured}
+    ]
     machine = "; ".join(
         f"{device} ({describe(device)}): "
         + ", ".join(f"{peak:,.0f} GFLOP/s in {dtype}" for dtype, peak in of.items())
@@ -190,7 +210,8 @@ def throughput_table(
         "and ends with the frames, which stay on the device in torch. Medians. bf16: the "
         "environment's step under `torch.autocast`. At most: what torch's tensors of a call take "
         "at one time, beyond what was there before it. Matrix peaks, measured in the same run: "
-        f"{machine}. See [speed.md](speed.md).",
+        f"{machine}. See [speed.md](speed.md)."
+        + (f" Left out for want of memory: {', '.join(left_out)}." if left_out else ""),
     )  # fmt: skip
 
 

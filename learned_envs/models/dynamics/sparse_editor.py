@@ -37,6 +37,7 @@ from learned_envs.models.dynamics.dynamics import (
     StepLoss,
 )
 from learned_envs.models.dynamics.glimpses import Glimpses
+from learned_envs.models.dynamics.schedule import Schedule
 
 _QUIET = 0.1  # probability of a change below which a place is not expected to change
 
@@ -80,6 +81,8 @@ class SparseEditorConfig:
             place may take over what lay there, to the bit. Empty where all is drawn anew.
         lots: Side of the squares of places that share a lot, a divisor of `patch`: about the size
             of what comes out of nowhere. 0 where nothing does.
+        moments: Kinds of moments by which each place knows what is due there, see `Schedule`. For
+            worlds that run by a clock that the network is told; 0 for others.
     """
 
     context: int = 4
@@ -104,6 +107,7 @@ class SparseEditorConfig:
     memory: int = 0
     shifts: tuple[tuple[int, int], ...] = ()
     lots: int = 0
+    moments: int = 0
 
     def __post_init__(self):
         if len(self.widths) != len(self.blocks):
@@ -181,6 +185,9 @@ class SparseEditor(Dynamics):
         self.stem = nn.Conv2d(config.context * channels, finest, config.patch, config.patch)
         self.condition = nn.Linear(config.context * actions.size + 1, finest)
         self.position = nn.Parameter(0.1 * torch.randn(1, finest, *grid))
+        if config.moments:
+            told = config.context * actions.size + 1
+            self.schedule = Schedule(told, config.moments, finest, grid)
         self.down = nn.ModuleList(
             convolution(a, b, stride=2)
             for a, b in zip(config.widths, config.widths[1:], strict=False)
@@ -320,6 +327,8 @@ class SparseEditor(Dynamics):
         glimpses = self.glimpses.read(seen, told)
         x = self.stem(seen.contiguous(memory_format=torch.channels_last))
         x = x + (self.condition(told)[:, :, None, None] + self.position).to(x.dtype)
+        if self.config.moments:
+            x = x + self.schedule(told)
         if self.config.memory:
             x = x + self.since(state["recent"][:, 0].long()).movedim(-1, 1).to(x.dtype)
         kept = []
